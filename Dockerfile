@@ -17,6 +17,8 @@ WORKDIR /app
 COPY pyproject.toml constraints.txt ./
 RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *project['optional-dependencies']['engine'], sep='\n')" > /tmp/requirements.txt \
     && pip install -c constraints.txt -r /tmp/requirements.txt
+# Without torchvision, which it names and is not needed (engine/vision/spandrel_library.py).
+RUN pip install -c constraints.txt --no-deps spandrel
 
 COPY . .
 RUN pip install --no-deps -e .

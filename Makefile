@@ -26,8 +26,10 @@ bench: $(INSTALLED)
 	$(BIN)/python -m bench
 
 # The stamp is younger than what it was installed from, so that a second run installs nothing. Warnings are
-# off because setuptools has a long one about editable installs.
+# off because setuptools has a long one about editable installs. spandrel comes without its dependencies: one
+# is torchvision, whose builds on PyPI do not load beside the CPU build of torch (engine/vision/spandrel_library.py).
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[engine,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps spandrel
 	touch $@

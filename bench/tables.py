@@ -29,6 +29,7 @@ PARTS = (
     "fast",
     "quality",
     "captions",
+    "enlarging",
     "storage",
     "chat",
     "training",
@@ -201,6 +202,15 @@ def descriptions() -> Iterator[Table]:
     yield "What its captioner names right", captions.measure
 
 
+def enlarged() -> Iterator[Table]:
+    """What enlarging pictures gains and costs."""
+    from bench import enlarging
+
+    yield "Enlarged by the shipped network: held-out drawings", enlarging.quality
+    yield "Painted small and finished large: the demo model's pictures", enlarging.hires
+    yield "Enlarged by a full-size Real-ESRGAN, in tiles", enlarging.memory
+
+
 def database() -> Iterator[Table]:
     """What the database costs."""
     from bench import storage
@@ -242,6 +252,7 @@ TABLES: dict[str, Callable[[], Iterator[Table]]] = {
     "fast": fast,
     "quality": quality,
     "captions": descriptions,
+    "enlarging": enlarged,
     "storage": database,
     "chat": people,
     "training": lessons,

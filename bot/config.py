@@ -283,6 +283,7 @@ class _Engine(_Table):
     vae: str = EngineSettings.vae
     clip: str = EngineSettings.clip
     safety: str = EngineSettings.safety
+    upscaler: str = EngineSettings.upscaler
     files: Named = EngineSettings.files
     device: Annotated[str, AfterValidator(_check_device)] = EngineSettings.device
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -393,6 +394,7 @@ class _Tables(BaseSettings):
         values |= {
             part: _weights(values[part], home) for part in ("model", "refiner", "vae", "clip", "safety")
         }
+        values["upscaler"] = str(_path(values["upscaler"], home)) if values["upscaler"] else ""
         values["captioner"] = _weights(self.training.captioner, home)
         values["files"] = str(_path(values["files"], home))
         local, usual = self.local.model_dump(), self.discord.with_defaults(DiscordGuild())

@@ -22,9 +22,10 @@ from commands.edit import edit_form
 from commands.extend import Way, extend_form, extend_picture
 from commands.imagine import imagine, random_seed
 from commands.job_lookup import OPEN, check_not_deleted, check_owner, record_change
+from commands.loras_in_use import check_adapters
 from commands.recipe_text import command_of, command_text, form_texts, single_picture
 from commands.source_pictures import choose_picture
-from commands.syntax.parser import join_list, shorten
+from commands.syntax.parser import shorten
 from commands.syntax.picture_reference import PictureReference
 from commands.training_actions import (
     check_start,
@@ -34,8 +35,9 @@ from commands.training_actions import (
     finish,
     send_captions,
 )
+from commands.upscale import enlarge_picture
 from engine.messages import InvalidRequest, JobId, Paint
-from storage import adapters, jobs, pictures, trainings
+from storage import jobs, pictures, trainings
 from storage.requests import Kind
 from storage.training_views import CheckpointView
 from storage.views import JobView, PictureView
@@ -51,6 +53,7 @@ EXTENSIONS = (
 )
 NEARBY = 0.15  # how far a variation goes from its picture towards another: alike, and never the same
 VARIATIONS = 4
+ENLARGED = 2  # times as wide and high
 BUTTON = re.compile(r"([a-z]{1,10}):([0-9a-z]{6})(?::([1-4]))?", re.ASCII)
 
 
@@ -85,6 +88,7 @@ ACTIONS = (
     Action(name="send", emoji="✉️", help="Get the full-size file with its recipe, privately.", each=True),
     Action(name="image", emoji="🖼️", help="Paint from this picture.", each=True, more=True, form=True),
     Action(name="part", emoji="🩹", help="Change a part of the picture.", each=True, more=True, form=True),
+    Action(name="upscale", emoji="🔍", help="Enlarge the picture twice.", each=True, more=True),
     *(
         Action(name=name, emoji=emoji, help=help, each=True, more=True, single=True)
         for name, emoji, help in EXTENSIONS
@@ -144,6 +148,7 @@ def available_actions(view: JobView) -> tuple[tuple[Action, int | None], ...]:
         for action in ended
         if (view.pictures or not action.each) and (view.request or not action.recipe)
         if action.name != "vary" or not _is_comparison(view)
+        if action.name not in ("again", "vary") or not _is_enlarged(view)
         if not (action.single if len(view.pictures) > 1 else action.grid)
         for place in (places if action.each else [None])
     )
@@ -210,6 +215,10 @@ async def _again(context: ChatContext, view: JobView, picture: int | None) -> Cr
 async def _vary(context: ChatContext, view: JobView, picture: int | None) -> CreateJob:
     if _is_comparison(view):
         raise InvalidRequest(f"Job {view.id} is a comparison, which has no variations.")
+    if _is_enlarged(view):
+        raise InvalidRequest(
+            f"Job {view.id} enlarges a picture. Vary that picture, and enlarge the best one."
+        )
     request = replace(
         await _usable_request(context, view),
         job=context.job,
@@ -224,7 +233,7 @@ async def _vary(context: ChatContext, view: JobView, picture: int | None) -> Cre
 async def _edit(context: ChatContext, view: JobView, picture: int | None) -> Form:
     """The form with the recipe. An empty negative prompt is written out, since a default would replace it."""
     values = form_texts(_request(view))
-    if not values["no"] and context.person.settings.get("no"):
+    if values.get("no") == "" and context.person.settings.get("no"):
         values["no"] = '""'
     return Form(command=command_of(_request(view)).name, values=values)
 
@@ -232,7 +241,7 @@ async def _edit(context: ChatContext, view: JobView, picture: int | None) -> For
 async def _image(context: ChatContext, view: JobView, picture: int | None) -> Form:
     """The form with this picture to start from, and its recipe."""
     request = view.request
-    values = form_texts(request) if isinstance(request, Paint) and not request.variants else {}
+    values = form_texts(request, imagine) if isinstance(request, Paint) and not request.variants else {}
     first = view.pictures[0].place if view.pictures else None
     reference = PictureReference(job=view.id, place=_picture(view, picture or first).place)
     text = (
@@ -261,6 +270,10 @@ def _extension(way: Way) -> Handler:
         )
 
     return run
+
+
+async def _upscale(context: ChatContext, view: JobView, picture: int | None) -> CreateJob:
+    return await enlarge_picture(context, choose_picture(context, view, picture), ENLARGED)
 
 
 async def _keep(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
@@ -355,6 +368,11 @@ def _is_comparison(view: JobView) -> bool:
     return isinstance(view.request, Paint) and bool(view.request.variants)
 
 
+def _is_enlarged(view: JobView) -> bool:
+    """Whether the job's picture is another one, enlarged, so that no seed paints it differently."""
+    return isinstance(view.request, Paint) and not view.request.denoises
+
+
 def _request(view: JobView) -> Paint:
     if not isinstance(view.request, Paint):  # bounds may have become narrower since
         raise InvalidRequest(f"The recipe of job {view.id} is no longer allowed.")
@@ -364,12 +382,7 @@ def _request(view: JobView) -> Paint:
 async def _usable_request(context: ChatContext, view: JobView) -> Paint:
     """The request, if the person may use its LoRAs. Raises InvalidRequest."""
     paint = _request(view)
-    hashes = [use.sha256 for use in paint.adapters]
-    barred = await adapters.forbidden_names(context.session, context.space.id, context.person.id, hashes)
-    if barred:
-        raise InvalidRequest(
-            f"The LoRA {join_list(barred)} is not shared with you, or was retired or deleted."
-        )
+    await check_adapters(context, paint.adapters)
     return paint
 
 
@@ -405,6 +418,7 @@ HANDLERS: Mapping[Kind, Mapping[str, Handler]] = MappingProxyType(
             "edit": _edit,
             "image": _image,
             "part": _part,
+            "upscale": _upscale,
             "extend": _extend_form,
             **{name: _extension(Way(name)) for name, _, _ in EXTENSIONS},
             "keep": _keep,

@@ -22,6 +22,7 @@ from engine.messages import (
     SEED,
     STRENGTH,
     AdapterUse,
+    Finish,
     InvalidRequest,
     JobId,
     Paint,
@@ -113,7 +114,15 @@ def recipe_of(picture: SourcePicture, job: JobId) -> Paint:
     if picture.request is None or picture.request.variants:
         return Paint(job=job, prompt="a picture", seed=0)
     return replace(
-        picture.request, job=job, variation=0.0, blend=(), hires=1.0, fast=False, refiner=0.0, note=""
+        picture.request,
+        job=job,
+        variation=0.0,
+        blend=(),
+        hires=1.0,
+        fast=False,
+        refiner=0.0,
+        finish=Finish(),
+        note="",
     )
 
 

@@ -24,6 +24,7 @@ from commands.syntax.spec import Option, form_command
 from engine.messages import (
     ADAPTER_WEIGHT,
     COUNT,
+    HIRES,
     REFINER,
     SEED,
     STRENGTH,
@@ -67,6 +68,7 @@ async def imagine(
     variation: Annotated[float, Option("How far to vary the seed's picture", *VARIATION)] = Paint.variation,
     variation_seed: Annotated[int | None, Option("Seed of the variation", *SEED, otherwise="random")] = None,
     fast: Annotated[bool, Option("Paint faster, with small differences")] = Paint.fast,
+    hires: Annotated[float, Option("Finish it so many times as large", *HIRES)] = Paint.hires,
     image: Annotated[
         PictureReference | None,
         Option(
@@ -110,6 +112,7 @@ async def imagine(
         variation=variation,
         variation_seed=random_seed() if variation and variation_seed is None else variation_seed or 0,
         fast=fast,
+        hires=hires,
         source=None if start is None else start.source(strength),
         note=" ".join(filter(None, (note, fitting_note(start, size)))),
     )

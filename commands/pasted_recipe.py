@@ -35,10 +35,12 @@ FIELDS = {
     "Variation seed": "variation_seed",
     "Variation seed strength": "variation",
     "Fast": "fast",
+    "Hires upscale": "hires",
 }  # by which A1111's settings are fields of ours
 OF_A_FILE = frozenset(
     {"Model hash", "VAE hash", "Version", "Hashes", "Lora hashes", "TI hashes", "Created Date", "App"}
 )  # what made a picture, and not how
+HIRES_DETAILS = ("Hires steps", "Hires upscaler", "Denoising strength")  # which follow from our own way
 USUAL = frozenset({"", "automatic", "uniform", "simple", "normal"})  # schedules that a sampler has anyway
 OURS = {
     "prompt": "prompt",
@@ -51,6 +53,7 @@ OURS = {
     "variation": "variation",
     "variation_seed": "variation_seed",
     "fast": "fast",
+    "hires": "hires",
 }  # by which our own recipe's values are fields of the form
 
 
@@ -168,7 +171,8 @@ def _read_a1111(text: str) -> PastedRecipe | None:
     prompt, avoided, loras, others = _extract_tags(prompt, avoided, hashes)
     texts = {"prompt": prompt, "no": avoided, **_fields(settings)}
     chosen, unknown = _read_sampler(settings)
-    understood = {*FIELDS, "Sampler", "Schedule type", "Model", "Refiner switch at", *OF_A_FILE}
+    hires = HIRES_DETAILS if "Hires upscale" in settings else ()
+    understood = {*hires, *FIELDS, "Sampler", "Schedule type", "Model", "Refiner switch at", *OF_A_FILE}
     return PastedRecipe(
         texts=texts | chosen,
         loras=loras,

@@ -13,7 +13,7 @@ from storage.views import JobView
 
 PLAIN = "\ufe0f"  # asks for an emoji's picture; chats send it, or do not
 REACTIONS: Mapping[str, str] = MappingProxyType(
-    {"🔁": "again", "🎲": "vary", "❌": "stop", "⭐": "keep", "✉": "send"}
+    {"🔁": "again", "🎲": "vary", "❌": "stop", "⭐": "keep", "✉": "send", "🔍": "upscale"}
 )
 
 
@@ -40,9 +40,9 @@ async def react(context: ChatContext, view: JobView, action: str, *, added: bool
             return await press(context, view, "delete", None)
         case "keep":
             return await _keep(context, view, added)
-        case "vary":
+        case "vary" | "upscale":
             first = view.pictures[0].place if view.pictures else None
-            return await press(context, view, "vary", first)
+            return await press(context, view, action, first)
         case _:
             return await press(context, view, action, None)
 

@@ -20,6 +20,7 @@ from commands.syntax.quotes import CLOSING, EQUALS, Quotation, quote, split
 from commands.syntax.spec import Command
 from commands.syntax.values import value_text
 from commands.training_options import differences
+from commands.upscale import upscale
 from engine.messages import (
     InvalidRequest,
     JobId,
@@ -32,7 +33,14 @@ from engine.messages import (
 from storage.adapters import LoraView
 from storage.requests import settings_from_json
 
-USUAL = ("steps", "cfg", "seed", "size", "sampler")  # a recipe names them even where they are the defaults
+USUAL = (
+    "steps",
+    "cfg",
+    "seed",
+    "size",
+    "sampler",
+    "times",
+)  # a recipe names them even where they are the defaults
 
 
 def command_text(paint: Paint) -> str:
@@ -48,12 +56,12 @@ def command_text(paint: Paint) -> str:
         for parameter in flagged
         if parameter.name in REMEMBERED_OPTIONS or values[parameter.name] != parameter.default
     ]
-    return " ".join([f"/{command.name}", _quote_words(values[first.name]), *flags])
+    return " ".join([f"/{command.name}", _quote_words(value_text(values[first.name])), *flags])
 
 
-def form_texts(paint: Paint) -> dict[str, str]:
-    """The text of each form field for this request."""
-    names = {parameter.name for parameter in command_of(paint).parameters}
+def form_texts(paint: Paint, command: Command[..., Any] | None = None) -> dict[str, str]:
+    """The text of each field for this request, of the form of this command or of the one that made it."""
+    names = {parameter.name for parameter in (command or command_of(paint)).parameters}
     return {name: value_text(value) for name, value in _values(paint).items() if name in names}
 
 
@@ -61,6 +69,8 @@ def command_of(paint: Paint) -> Command[..., Any]:
     """The command that makes such a request."""
     if paint.variants:
         return compare
+    if not paint.denoises:
+        return upscale
     if paint.source is None:
         return imagine
     if paint.source.is_extended:
@@ -79,9 +89,9 @@ def fields(paint: Paint, seed: int) -> tuple[tuple[str, str], ...]:
     values = _values(paint) | {"seed": seed}
     return tuple(
         (parameter.label, value_text(values[parameter.name]))
-        for parameter in command_of(paint).parameters[1:]
+        for parameter in command_of(paint).parameters
         if parameter.name in USUAL or values[parameter.name] != parameter.default
-        if parameter.name != "image"
+        if parameter.name not in ("prompt", "image")
     )
 
 
@@ -153,6 +163,9 @@ def _values(paint: Paint) -> dict[str, Any]:
         "variation": paint.variation,
         "variation_seed": paint.variation_seed if paint.variation else None,
         "fast": paint.fast,
+        "hires": paint.hires,
+        "times": str(paint.finish.enlarge),
+        "refine": paint.finish.refine,
         "image": reference_to(paint),
         **({"strength": Source.strength} if paint.source is None else _source_values(paint.source)),
     }

@@ -32,6 +32,7 @@ from commands.syntax.parser import closest, join_list, shorten
 from commands.syntax.spec import Command, Option, command
 from commands.train import train
 from commands.training_runs import training
+from commands.upscale import upscale
 from engine.messages import InvalidRequest
 
 AnyCommand = Command[..., Awaitable[Answer]]
@@ -92,6 +93,7 @@ _commands: dict[str, AnyCommand] = {
         imagine,
         edit,
         extend,
+        upscale,
         train,
         training,
         loras,

@@ -6,12 +6,13 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from engine.messages import JobId, Paint, Painted, Picture, Progress
 from engine.sdxl.host_copy import HostCopy, copy_to_host
 from engine.sdxl.painting import Painting, Stage
-from engine.sdxl.preview import Preview
+from engine.sdxl.preview import Preview, encode_pictures
 from engine.vision.safety import coarsen_preview
 
 PROGRESS_SECONDS = 0.25  # between reports: chats cannot show more, and a preview costs a little
@@ -19,9 +20,10 @@ PROGRESS_SECONDS = 0.25  # between reports: chats cannot show more, and a previe
 
 @dataclass(kw_only=True)
 class PendingPreview:
-    """A preview on its way: its latents to the host, then a JPEG made of them in a thread."""
+    """A preview on its way: its latents to the host, then a JPEG made of them in a thread; or of pictures."""
 
     copy: HostCopy
+    pictures: Sequence[Image.Image] = ()
     step: int
     steps: int
     jpeg: Future[bytes] | None = None
@@ -44,8 +46,13 @@ class Job:
         return self.request.job
 
     @property
+    def all_paintings(self) -> list[Painting]:
+        """Its paintings, and those that are parts of their finish."""
+        return [item for painting in self.paintings for item in (painting, *painting.parts)]
+
+    @property
     def unfinished(self) -> list[Painting]:
-        return [painting for painting in self.paintings if painting.stage is not Stage.DONE]
+        return [painting for painting in self.all_paintings if painting.stage is not Stage.DONE]
 
     @property
     def files(self) -> list[Future[Picture]]:
@@ -67,18 +74,26 @@ class Job:
         now = time.monotonic()
         if self._preview is not None or now - self._reported < PROGRESS_SECONDS:
             return
-        estimates = [painting.predict_x0() for painting in self.paintings]
-        visible = [latents for latents in estimates if latents is not None]
-        if not visible:
+        pictures = [painting.image for painting in self.paintings if painting.image is not None]
+        latents = None if len(pictures) == len(self.paintings) else self._estimate()
+        if latents is None and not pictures:
             return
         self._reported = now
-        empty = torch.zeros_like(visible[0])
-        latents = tile([empty if latents is None else latents for latents in estimates])
         self._preview = PendingPreview(
-            copy=copy_to_host(latents),
+            copy=copy_to_host(torch.empty(0) if latents is None else latents),
+            pictures=pictures if latents is None else (),
             step=sum(painting.step for painting in self.paintings),
             steps=sum(painting.steps for painting in self.paintings),
         )
+
+    def _estimate(self) -> Tensor | None:
+        """What its paintings will be, as latents side by side; None where nothing is known of it."""
+        estimates = [painting.predict_x0() for painting in self.paintings]
+        visible = [latents for latents in estimates if latents is not None]
+        if not visible:
+            return None
+        empty = torch.zeros_like(visible[0])
+        return tile([empty if latents is None else latents for latents in estimates])
 
     def take_progress(self, preview: Preview, threads: Executor) -> Progress | None:
         """How far it was when its last preview was begun; None where none has become a JPEG since."""
@@ -87,7 +102,11 @@ class Job:
             return None
         if pending.jpeg is None:
             (latents,) = pending.copy.wait()
-            pending.jpeg = threads.submit(self._encode_preview, preview, latents)
+            pending.jpeg = (
+                threads.submit(self._shrink_pictures, pending.pictures)
+                if pending.pictures
+                else threads.submit(self._encode_preview, preview, latents)
+            )
         if not pending.jpeg.done():
             return None
         self._preview = None
@@ -96,6 +115,11 @@ class Job:
     def _encode_preview(self, preview: Preview, latents: Tensor) -> bytes:
         """A JPEG of these latents. Runs in a thread."""
         jpeg = preview.encode_jpeg(latents)
+        return coarsen_preview(jpeg) if self._coarse else jpeg
+
+    def _shrink_pictures(self, pictures: Sequence[Image.Image]) -> bytes:
+        """A JPEG of these pictures, which are decoded and not finished. Runs in a thread."""
+        jpeg = encode_pictures(pictures)
         return coarsen_preview(jpeg) if self._coarse else jpeg
 
 

@@ -15,7 +15,7 @@ from engine.lora.short_hashes import ModelHash, lora_hash
 from engine.messages import EngineSettings, Failed, FlaggedPolicy, JobId, Paint, Painted, Picture, Sha256
 from engine.sdxl.model import Model
 from engine.sdxl.painting import Painting
-from engine.sdxl.png_file import Recipe, encode_png
+from engine.sdxl.png_file import Recipe, encode_png, model_name
 from engine.tasks.comparison import make_sheet, paintable_variants
 from engine.vision.clip_score import ClipScorer
 
@@ -34,6 +34,7 @@ class PictureFiles:
     def __init__(self, model: Model, settings: EngineSettings, scorer: ClipScorer) -> None:
         self._model = model
         self._folder = Path(settings.files)
+        self._upscaler = Path(settings.upscaler).stem or model_name(settings.model)
         self._model_hash = ModelHash(settings.model)
         self._scorer = scorer
         self.threads = ThreadPoolExecutor(max_workers=ENCODERS, thread_name_prefix="file")
@@ -87,6 +88,7 @@ class PictureFiles:
             size=painting.size,
             model=self._model.name,
             model_hash=self._model_hash.get(),
+            upscaler=self._upscaler,
             lora_hashes=self._lora_hashes(request),
         )
         content = b"" if flagged and request.flagged is FlaggedPolicy.REFUSE else encode_png(image, recipe)

@@ -10,6 +10,7 @@ import torch
 from engine.background import BackgroundWork
 from engine.batching import Batcher, short_step
 from engine.deadline import Deadlines
+from engine.finish import Finisher
 from engine.forward_cost import ForwardCost
 from engine.job import Job
 from engine.lora.adapters import Adapters
@@ -37,8 +38,6 @@ from engine.sdxl.model import Model
 from engine.sdxl.painting import Painting, Stage, predict
 from engine.sdxl.preview import fit_preview
 from engine.sdxl.prompts import EmbeddingCache, PromptEncoder
-from engine.sdxl.sizes import resolve_size
-from engine.sdxl.source_picture import SourcePictures
 from engine.step_clock import make_clock
 from engine.step_queue import Step, StepQueue
 from engine.tasks.comparison import paintable_variants, variant_requests
@@ -86,8 +85,8 @@ class Studio:
         self._forward_cost = ForwardCost(make_clock(model.device))
         self._batcher = Batcher(settings.largest_batch, self._forward_cost)
         self._jobs: dict[JobId, Job] = {}
-        self._sources = SourcePictures(folder, model.base.vae, model.side)
         self._files = PictureFiles(model, settings, self._scorer)
+        self._finisher = Finisher(model, settings, self._safety, self._files)
         self._steps = StepQueue(make_clock(model.device), Deadlines(settings.deadline_floor_seconds))
 
     @property
@@ -132,7 +131,7 @@ class Studio:
 
     def _accept_picture(self, request: Paint) -> Iterator[Event]:
         try:
-            size = resolve_size(request.size, self._model.side)
+            size = self._finisher.resolve_size(request)
         except InvalidRequest as refusal:
             yield Failed(job=request.job, reason=str(refusal), expected=True)
             return
@@ -149,9 +148,15 @@ class Studio:
                 Painting(request, *picture_seeds(request, place), size, self._model) for place in places
             ]
         for painting in paintings:
-            if not self._adapters.is_loaded(painting.adapter_mix):
-                painting.loading = self._adapters.load_in_steps(painting.adapter_mix)
+            if request.denoises:
+                self._begin_loading(painting)
+                painting.finish_steps = self._finisher.count_steps(request, size.width, size.height)
         self._jobs[request.job] = Job(request, paintings, coarse=is_checked(self._safety, request))
+
+    def _begin_loading(self, painting: Painting) -> None:
+        """Have its adapters loaded, where they are not."""
+        if not self._adapters.is_loaded(painting.adapter_mix):
+            painting.loading = self._adapters.load_in_steps(painting.adapter_mix)
 
     def step(self) -> Iterator[Event]:
         """Take the next step. StepStarted comes before it, the events of the step after it."""
@@ -176,13 +181,17 @@ class Studio:
     def _paintings(self) -> list[Painting]:
         """Those that can take a step."""
         unfinished = [painting for job in self._jobs.values() for painting in job.unfinished]
-        return [painting for painting in unfinished if not painting.waits_for_device]
+        return [
+            painting
+            for painting in unfinished
+            if not painting.waits_for_device and not painting.waits_for_parts
+        ]
 
     def _wait_for_pixels(self) -> None:
         """Wait until the device has decoded a picture, since there is nothing else to do."""
         for job in self._jobs.values():
             for painting in job.unfinished:
-                if painting.decoding is not None:
+                if painting.waits_for_device and painting.decoding is not None:
                     painting.decoding.wait()
                     return
 
@@ -265,8 +274,7 @@ class Studio:
             case Stage.LOAD:
                 self._load(first)
             case Stage.SOURCE if first.request.source is not None:
-                first.start = self._sources.get(first.request.source, first.request.size)
-                first.size = first.start.size
+                self._finisher.read_source(first, first.request.source)
             case Stage.WORDS:
                 self._adapters.apply(first.adapter_mix)
                 first.begin(
@@ -279,9 +287,12 @@ class Studio:
                 first.decoding = first.decoding or Decoding(self._runners.decoder, first.latents)
                 first.decoding.start()
                 if first.decoding.ready:  # as on a CPU
-                    self._read(first, first.decoding)
+                    self._finisher.read(first, first.decoding)
             case Stage.READ if first.decoding is not None:
-                self._read(first, first.decoding)
+                self._finisher.read(first, first.decoding)
+            case Stage.FINISH:
+                for part in self._finisher.take_step(first):
+                    self._begin_loading(part)
             case stage:
                 if stage is Stage.BASE:
                     self._adapters.apply(first.adapter_mix)
@@ -302,16 +313,9 @@ class Studio:
         is_done = self._adapters.is_loaded(mix) or next(painting.loading or iter(()), END) is END
         if is_done:
             for job in self._jobs.values():
-                for other in job.paintings:
+                for other in job.all_paintings:
                     if other.adapter_mix == mix:
                         other.loading = None
-
-    def _read(self, painting: Painting, decoding: Decoding) -> None:
-        """Take the decoded picture and begin its file, or let it be decoded again where it is broken."""
-        if (image := decoding.take()) is not None:
-            image = image if painting.start is None else painting.start.set_in(image)
-            flagged = is_checked(self._safety, painting.request) and self._safety.check([image])[0]
-            painting.picture = self._files.submit(painting, image, flagged=flagged)
 
     def _report(self, chosen: Sequence[Painting], failed: Failed | None) -> Iterator[Event]:
         """Events of a step: a failure, or how far its jobs are.

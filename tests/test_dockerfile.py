@@ -44,6 +44,7 @@ def test_the_image_installs_what_the_project_declares(steps: dict[str, list[str]
 
     assert requirements == [*project["dependencies"], *project["optional-dependencies"]["engine"]]
     assert installing == "pip install -c constraints.txt -r /tmp/requirements.txt"
+    assert steps["RUN"][1] == "pip install -c constraints.txt --no-deps spandrel"  # would bring torchvision
 
 
 def test_the_image_runs_the_program_as_nobody_special_with_its_data_outside(

@@ -17,6 +17,7 @@ WORDS = {
     "edit": "Edit",
     "image": "Paint from",
     "part": "Change a part",
+    "upscale": "Enlarge",
     "extend": "Extend",
     "zoom": "Zoom out 1.5x",
     "wide": "Zoom out 2x",

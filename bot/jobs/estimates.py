@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from engine.messages import Paint, Ready, Sampler, Size
+from engine.messages import HIRES_STRENGTH, Paint, Ready, Sampler, Size
 
 FIRST_RATES = {
     "cpu": 1e-6,
@@ -11,6 +11,8 @@ FIRST_RATES = {
 }  # engine seconds per pixel and UNet row, until measured
 WEIGHT = 0.3  # of the newest measurement; older ones fade
 FAST = 0.65  # of the work is left of a fast picture, about (docs/measurements.md)
+ENLARGED = 0.3  # steps of one row that it takes to make as many pixels by the network that enlarges
+TILED = 1.4  # steps of one row for each step of a picture that is refined in tiles, which overlap
 SIDE = 1024  # SDXL's, until the engine reports its own
 
 
@@ -44,7 +46,15 @@ class Estimates:
         pixels = size.width * size.height if isinstance(size, Size) else self._side**2
         rows = (2 if request.guidance_scale > 1 else 1) * (2 if request.sampler is Sampler.HEUN else 1)
         share = FAST if request.fast else 1.0
-        return share * request.picture_count * request.steps * rows * pixels
+        steps = share * request.steps * rows if request.denoises else 0.0
+        if request.hires > 1:
+            large = request.hires**2
+            steps += large * (HIRES_STRENGTH * request.steps * rows + ENLARGED)
+        finished = request.hires**2 * request.finish.enlarge**2
+        if request.finish.enlarge > 1:
+            steps += finished * ENLARGED
+        steps += finished * request.finish.refine * request.steps * TILED
+        return request.picture_count * steps * pixels
 
 
 def shared_seconds(own: float, others: Iterable[float]) -> float:

@@ -8,7 +8,8 @@ then the UNet. Ships `base/` now and then. 4. `longer`: more training of the bas
 more training of the shipped autoencoder's decoder, with weights on things. Latents stay the same. 6.
 `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone. Ships `refiner/`. 7.
 `clip`: a small CLIP, which learns which caption belongs to which drawing. Ships `clip/`. 8. `captioner`: the
-network that captions drawings. Ships `captioner/`.
+network that captions drawings. Ships `captioner/`. 9. `upscaler`: the network that enlarges pictures. Ships
+`upscaler/`.
 
 Without arguments all run. An interrupted stage goes on from its checkpoint, and a finished one does not run
 again. Everything is seeded. Losses and speeds are logged. `bench/demo_model.py` measures the result. On a GPU
@@ -40,6 +41,13 @@ from engine.demo.latents import Bucket, load_or_make_pool
 from engine.demo.latents import make_pool as make_pool_of
 from engine.demo.picture_reader import WORDS, reader_loss, right_share
 from engine.demo.refiner import new_refiner, refiner_loss, soften_bad_score
+from engine.demo.super_resolution import (
+    enlarge_by,
+    gain_over_lanczos,
+    new_network,
+    ship_network,
+    super_resolution_loss,
+)
 from engine.demo.text import TextEncoders
 from engine.demo.text_training import CaptionReader, caption_loss
 from engine.demo.tokenizer import Merge, learn_merges, new_tokenizer
@@ -88,6 +96,9 @@ class Recipe:
     )
     captioner: Plan = field(
         default_factory=lambda: Plan(steps=2500, batch=64, rate=2e-3, warmup=100, decay=0.99, save_every=250)
+    )
+    upscaler: Plan = field(
+        default_factory=lambda: Plan(steps=4000, batch=16, rate=2e-3, warmup=100, decay=0.995, save_every=250)
     )
     ship_every: int = 1000
     workers: int = 2
@@ -281,6 +292,19 @@ def make_captioner(recipe: Recipe) -> None:
     log.info("%.1f%% of held-out drawings captioned right", 100 * right_share(reader.eval()))
 
 
+def make_upscaler(recipe: Recipe) -> None:
+    """Train the network that enlarges pictures, and ship it now and then."""
+    vae = load_shipped_base(recipe.ship / "base", recipe.merges())[0].requires_grad_(False)
+    torch.manual_seed(recipe.upscaler.seed + 9)
+    network = new_network()
+    run = Run(network, recipe.upscaler, recipe.work / "upscaler.pt")
+    for step in fit(run, super_resolution_loss(network, vae, recipe.upscaler)):
+        if step % recipe.ship_every == 0 or step == recipe.upscaler.steps:
+            with run.average_weights():
+                ship_network(recipe.ship / "upscaler" / "model.safetensors", network)
+                log.info("%.2f dB over Lanczos on held-out drawings", gain_over_lanczos(enlarge_by(network)))
+
+
 STAGES: dict[str, Callable[[Recipe], object]] = {
     "vae": make_vae,
     "words": make_words,
@@ -290,6 +314,7 @@ STAGES: dict[str, Callable[[Recipe], object]] = {
     "refiner": make_refiner,
     "clip": make_clip,
     "captioner": make_captioner,
+    "upscaler": make_upscaler,
 }
 
 

@@ -179,40 +179,45 @@ def stroke_period(radius: float) -> float:
     return max(7.0, 0.35 * radius)
 
 
-def coverage(thing: Thing, spot: Spot, width: int, height: int) -> Floats:
-    """The part of each pixel that the thing covers: (height, width) float32 from 0 to 1."""
+def coverage(thing: Thing, spot: Spot, width: int, height: int, scale: int = 1) -> Floats:
+    """The part of each pixel that the thing covers: (height, width) float32 from 0 to 1.
+
+    scale: how many times as large as the spot says all is drawn. Width and height are of what is drawn.
+    """
     cover = np.zeros((height, width), np.float32)
-    reach = 1.25 * spot.radius + 2
-    left, right = (int(np.clip(spot.x + side * reach, 0, width)) for side in (-1, 1))
-    top, bottom = (int(np.clip(spot.y + side * reach, 0, height)) for side in (-1, 1))
+    radius = spot.radius * scale
+    reach = 1.25 * radius + 2
+    left, right = (int(np.clip(spot.x * scale + side * reach, 0, width)) for side in (-1, 1))
+    top, bottom = (int(np.clip(spot.y * scale + side * reach, 0, height)) for side in (-1, 1))
     if left >= right or top >= bottom:
         return cover
-    x = (np.arange(left, right, dtype=np.float32) + 0.5 - spot.x) / spot.radius
-    y = (np.arange(top, bottom, dtype=np.float32) + 0.5 - spot.y) / spot.radius
-    distance = DISTANCES[thing.shape](*np.broadcast_arrays(x[None, :], y[:, None])) * spot.radius
-    cover[top:bottom, left:right] = _ink(thing, spot, distance, x, y)
+    x = (np.arange(left, right, dtype=np.float32) + 0.5 - spot.x * scale) / radius
+    y = (np.arange(top, bottom, dtype=np.float32) + 0.5 - spot.y * scale) / radius
+    distance = DISTANCES[thing.shape](*np.broadcast_arrays(x[None, :], y[:, None])) * radius
+    cover[top:bottom, left:right] = _ink(thing, spot, distance, x, y, scale)
     return cover
 
 
-def _ink(thing: Thing, spot: Spot, distance: Floats, x: Floats, y: Floats) -> Floats:
+def _ink(thing: Thing, spot: Spot, distance: Floats, x: Floats, y: Floats, scale: int) -> Floats:
     whole: Floats = np.clip(0.5 - distance, 0, 1)
     if thing.filled and not thing.hatched:
         return whole
-    hollow: Floats = np.clip(0.5 - distance - outline_width(spot.radius), 0, 1)
+    hollow: Floats = np.clip(0.5 - distance - outline_width(spot.radius) * scale, 0, 1)
     if not thing.hatched:
         return whole - hollow
-    across = (x[None, :] + y[:, None]) * spot.radius / np.sqrt(2)
-    period = stroke_period(spot.radius)
+    across = (x[None, :] + y[:, None]) * spot.radius * scale / np.sqrt(2)
+    period = stroke_period(spot.radius) * scale
     lines = np.clip(0.5 + period / 4 - np.abs((across + period / 2) % period - period / 2), 0, 1)
     inside: Floats = np.minimum(whole, np.maximum(whole - hollow, lines))
     return inside
 
 
-def draw(scene: Scene, layout: Layout) -> Pixels:
-    """Draw a scene: (height, width, 3) uint8."""
-    picture = np.broadcast_to(rgb(scene.background), (layout.height, layout.width, 3)).astype(np.float32)
+def draw(scene: Scene, layout: Layout, scale: int = 1) -> Pixels:
+    """Draw a scene, so many times as large as the layout says: (height, width, 3) uint8."""
+    width, height = layout.width * scale, layout.height * scale
+    picture = np.broadcast_to(rgb(scene.background), (height, width, 3)).astype(np.float32)
     for thing, spot in zip(scene.things, layout.spots, strict=True):
-        cover = coverage(thing, spot, layout.width, layout.height)[..., None]
+        cover = coverage(thing, spot, width, height, scale)[..., None]
         picture += cover * (rgb(thing.colour) - picture)
     if scene.grayscale:
         picture = np.repeat((picture @ GRAY)[..., None], 3, axis=2)

@@ -132,6 +132,11 @@ class Paint:
     flagged: FlaggedPolicy = FlaggedPolicy.SHOW
 
     @property
+    def denoises(self) -> bool:
+        """Whether anything is denoised: a picture at strength 0 is only finished, as when it is enlarged."""
+        return self.source is None or self.source.strength > 0
+
+    @property
     def picture_count(self) -> int:
         """How many pictures are painted: one of each variant, or of each seed."""
         return len(self.variants) or self.count
@@ -180,6 +185,11 @@ class Paint:
             raise InvalidRequest("A picture starts from one picture or from a blend, not from both.")
         if self.variants and (self.source is not None or self.blend):
             raise InvalidRequest("A comparison starts from words alone.")
+        part = self.source is not None and (self.source.is_partial or self.source.is_extended)
+        if self.hires > 1 and part:
+            raise InvalidRequest("--hires finishes whole pictures. Leave it out where a part is changed.")
+        if self.variants and (self.hires > 1 or self.finish != Finish()):
+            raise InvalidRequest("A comparison is not finished further. Paint its best one again.")
 
     @property
     def sent_files(self) -> tuple[Sha256, ...]:

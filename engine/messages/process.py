@@ -30,6 +30,7 @@ class EngineSettings:
     clip: str = ""
     safety: str = ""
     captioner: str = ""
+    upscaler: str = ""
     files: str = "data/files"
     device: str = "auto"
     precision: str = "auto"

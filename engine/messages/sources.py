@@ -1,5 +1,6 @@
 """What a picture starts from beside words, and what becomes of it once it is denoised."""
 
+import math
 from dataclasses import dataclass, field
 
 from engine.messages.checks import InvalidRequest, check_integer, check_number, check_text
@@ -8,7 +9,9 @@ from engine.messages.files import Sha256
 STRENGTH = (0.0, 1.0)
 EXTENSION = (0, 1536)  # pixels on each side
 ENLARGEMENTS = (2, 4)
+LARGEST_ENLARGED = 4096  # pixels of a side of the largest square that a picture is enlarged to
 HIRES = (1.0, 2.0)
+HIRES_STRENGTH = 0.25  # of the steps are done at the larger size (docs/measurements.md)
 BLENDED = (2, 5)
 GROW = (0.0, 0.5)  # shares of a picture's shorter side
 FEATHER = (0.0, 0.5)
@@ -144,3 +147,24 @@ class Finish:
         check_number("--refine", self.refine, *STRENGTH)
         if self.enlarge not in (1, *ENLARGEMENTS):
             raise InvalidRequest(f"A picture can be enlarged 2 or 4 times, not {self.enlarge} times.")
+
+
+def steps_at_strength(steps: int, strength: float) -> tuple[int, int]:
+    """How many steps to ask for, so that at least one is done of a picture that is painted on from at this
+    strength above 0, and how many are done then.
+    """
+    steps = max(steps, math.ceil(1 / strength))
+    return steps, int(steps * strength)
+
+
+def check_enlarged(width: int, height: int, factor: int) -> None:
+    """Raise InvalidRequest where a picture of this size in pixels would be too large, enlarged so often."""
+    most = LARGEST_ENLARGED**2
+    if width * height * factor**2 <= most:
+        return
+    largest = max((other for other in ENLARGEMENTS if width * height * other**2 <= most), default=None)
+    advice = f" Enlarge it {largest} times." if largest else ""
+    raise InvalidRequest(
+        f"{width}x{height} enlarged {factor} times would be {width * factor}x{height * factor}. At most "
+        f"{most:,} pixels are allowed, such as {LARGEST_ENLARGED}x{LARGEST_ENLARGED}.{advice}"
+    )

@@ -1,11 +1,12 @@
 """The denoising of one picture: its latents, schedulers and embeddings, and the UNet forward of several."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from enum import Enum
 from typing import Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Picture, Size
@@ -25,7 +26,7 @@ from engine.sdxl.samplers import (
     make_scheduler,
     set_start,
 )
-from engine.sdxl.source_picture import StartingPicture
+from engine.sdxl.source_picture import Canvas, StartingPicture
 
 AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # the defaults of SDXL's refiner
 
@@ -40,10 +41,14 @@ class Stage(Enum):
     REFINE = "refine"
     DECODE = "decode"
     READ = "read"  # its pixels come to the host
+    FINISH = "finish"  # what follows the denoising, part by part
     DONE = "done"
 
 
-WITHOUT_FORWARD = (Stage.LOAD, Stage.SOURCE, Stage.WORDS, Stage.DECODE, Stage.READ)
+WITHOUT_FORWARD = (Stage.LOAD, Stage.SOURCE, Stage.WORDS, Stage.DECODE, Stage.READ, Stage.FINISH)
+
+Finishing = Generator[Sequence["Painting"], None, Image]
+"""The steps that follow a picture's denoising. Each may leave paintings that must be done before the next."""
 
 
 class Painting:
@@ -53,8 +58,18 @@ class Painting:
     rounding errors.
     """
 
-    def __init__(self, request: Paint, seed: int, variation_seed: int, size: Size, model: Model) -> None:
+    def __init__(
+        self,
+        request: Paint,
+        seed: int,
+        variation_seed: int,
+        size: Size,
+        model: Model,
+        canvas: Canvas | None = None,
+    ) -> None:
+        """`canvas`: what it starts from where it is a part of another's finish."""
         self.request = request
+        self.canvas = canvas
         self.seed = seed
         self.variation_seed = variation_seed
         self.size = size
@@ -62,6 +77,10 @@ class Painting:
         self.loading: Iterator[None] | None = None  # steps that load its adapters, where they are not loaded
         self.decoding: Decoding | None = None
         self.start: StartingPicture | None = None  # where its request has a source
+        self.image: Image | None = None  # once it is decoded, before it is finished
+        self.finishing: Finishing | None = None
+        self.parts: Sequence[Painting] = ()  # that its finish waits for
+        self.finish_steps, self.finish_step = 0, 0
         self.picture: Future[Picture] | None = None
         self._model = model
         self._generator = torch.Generator("cpu").manual_seed(variation_seed if self._replaces_seed else seed)
@@ -116,8 +135,10 @@ class Painting:
 
     @property
     def stage(self) -> Stage:
-        if self.picture is not None:
+        if self.picture is not None or (self.canvas is not None and self.image is not None):
             return Stage.DONE
+        if self.finishing is not None:
+            return Stage.FINISH
         if self._base is None:
             return self._first_stage
         if not self._base.is_done:
@@ -137,6 +158,31 @@ class Painting:
     def waits_for_device(self) -> bool:
         """Whether its next step is to read pixels that are not there yet."""
         return self.stage is Stage.READ and self.decoding is not None and not self.decoding.ready
+
+    @property
+    def waits_for_parts(self) -> bool:
+        """Whether its finish goes on once its parts are painted."""
+        return any(part.stage is not Stage.DONE for part in self.parts)
+
+    @property
+    def finished_image(self) -> Image:
+        """The picture of a part that is done."""
+        if self.image is None:
+            raise RuntimeError("the part is not painted yet")
+        return self.image
+
+    def take_finish_step(self) -> Image | None:
+        """Take the next step of its finish. Returns the finished picture after the last."""
+        if self.finishing is None:
+            raise RuntimeError("the painting has not begun to finish")
+        self.finish_step += 1 if not self.parts else sum(part.step for part in self.parts)
+        self.parts = ()
+        try:
+            self.parts = next(self.finishing)
+        except StopIteration as end:
+            image: Image = end.value
+            return image
+        return None
 
     @property
     def batch_key(self) -> Hashable:
@@ -176,14 +222,17 @@ class Painting:
 
     @property
     def step(self) -> int:
-        """UNet steps done, of `steps`."""
-        return sum(current.position for current in (self._base, self._refine) if current is not None)
+        """UNet steps done, and steps of its finish, of `steps`."""
+        denoised = sum(current.position for current in (self._base, self._refine) if current is not None)
+        finished = min(self.finish_step + sum(part.step for part in self.parts), self.finish_steps)
+        return denoised + finished
 
     @property
     def steps(self) -> int:
-        """UNet steps in all: an estimate until the schedulers are made."""
+        """UNet steps in all, an estimate until the schedulers are made, and those of its finish."""
         passes = [current for current in (self._base, self._refine) if current is not None]
-        return sum(len(current.timesteps) for current in passes) or self.request.steps
+        denoised = sum(len(current.timesteps) for current in passes) or self.request.steps
+        return (denoised if self.request.denoises else 0) + self.finish_steps
 
     @property
     def steps_left(self) -> int:
@@ -295,8 +344,11 @@ class Painting:
         """SDXL's micro-conditioning (rows, 6): original size, crop corner, target size; or (rows, 5) with
         these scores in place of the last.
         """
-        size = (self.size.height, self.size.width)
-        ids = torch.tensor([[*size, 0, 0, *(score or size)] for score in scores])
+        size = original = (self.size.height, self.size.width)
+        corner = (0, 0)
+        if self.canvas is not None:
+            original, corner = self.canvas.whole[::-1], (self.canvas.top, self.canvas.left)
+        ids = torch.tensor([[*original, *corner, *(score or size)] for score in scores])
         return ids.to(self._model.device, non_blocking=True)
 
     def _conditioning(self, encoder: PromptEncoder, texts: Sequence[Embedding], ids: Tensor) -> Conditioning:

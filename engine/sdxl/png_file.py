@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from engine.messages import Paint, Sha256, Size, Source
+from engine.messages import HIRES_STRENGTH, Paint, Sha256, Size, Source, steps_at_strength
 
 # https://cv.iptc.org/newscodes/digitalsourcetype/
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -33,6 +33,7 @@ class Recipe:
     model: str
     variation_seed: int = 0
     model_hash: str = ""
+    upscaler: str = ""
     lora_hashes: Mapping[Sha256, str] = field(default_factory=dict)
 
     def a1111_text(self) -> str:
@@ -62,10 +63,26 @@ class Recipe:
             settings["Refiner switch at"] = f"{1 - request.refiner:g}"
         if request.fast:
             settings["Fast"] = "true"
+        settings |= self._finish_settings()
         if request.source is not None:
             settings["Denoising strength"] = f"{request.source.strength:g}"
             settings["Init image hash"] = request.source.sha256
         return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in settings.items())])
+
+    def _finish_settings(self) -> dict[str, str | int]:
+        """What followed the denoising, as A1111 names it."""
+        request, settings = self.request, dict[str, str | int]()
+        if request.hires > 1:
+            settings["Hires upscale"] = f"{request.hires:g}"
+            settings["Hires steps"] = steps_at_strength(request.steps, HIRES_STRENGTH)[1]
+            settings["Hires upscaler"] = quote_value(self.upscaler)
+            settings["Denoising strength"] = f"{HIRES_STRENGTH:g}"
+        if request.finish.enlarge > 1:
+            settings["Postprocess upscale by"] = request.finish.enlarge
+            settings["Postprocess upscaler"] = quote_value(self.upscaler)
+        if request.finish.refine:
+            settings["SD upscale denoising strength"] = f"{request.finish.refine:g}"
+        return settings
 
     def values(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
@@ -83,6 +100,9 @@ class Recipe:
             "variation": request.variation,
             "variation_seed": self.variation_seed,
             "fast": request.fast,
+            **({"hires": request.hires} if request.hires > 1 else {}),
+            **({"enlarge": request.finish.enlarge} if request.finish.enlarge > 1 else {}),
+            **({"refine": request.finish.refine} if request.finish.refine else {}),
             "adapters": [
                 {"name": use.name, "sha256": use.sha256, "weight": use.weight} for use in request.adapters
             ],

@@ -1,6 +1,7 @@
 """Previews of unfinished pictures: a small linear map from latents to colours, fitted to the model's VAE."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,10 +32,27 @@ class Preview:
         height, width = latents.shape[-2:]
         image = Image.fromarray((self.colours(latents) * 255).round().byte().numpy())
         scale = SHORT_SIDE / min(height, width)
-        image = image.resize((round(width * scale), round(height * scale)), Image.Resampling.BICUBIC)
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=80)
-        return file.getvalue()
+        return _encode(image.resize((round(width * scale), round(height * scale)), Image.Resampling.BICUBIC))
+
+
+def encode_pictures(pictures: Sequence[Image.Image]) -> bytes:
+    """A small JPEG of these pictures, side by side in two rows where there are more than two."""
+    first = pictures[0]
+    scale = SHORT_SIDE / min(first.size)
+    width, height = round(first.width * scale), round(first.height * scale)
+    columns = 1 if len(pictures) == 1 else 2
+    whole = Image.new("RGB", (columns * width, -(-len(pictures) // columns) * height))
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        shown = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+        whole.paste(shown, (column * width, row * height))
+    return _encode(whole)
+
+
+def _encode(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    return file.getvalue()
 
 
 def features(latents: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import math
 
-from engine.messages import InvalidRequest, Ratio, Size
+from engine.messages import SIDE_MULTIPLE, InvalidRequest, Ratio, Size
 
 LARGEST_AREA = 4  # times the native area: beyond it the model repeats itself and attention costs too much
 
@@ -23,6 +23,14 @@ def resolve_size(size: Size | Ratio, side: int) -> Size:
             f"At most {most * most:,} pixels are allowed, such as {most}x{most}."
         )
     return size
+
+
+def hires_size(size: Size, hires: float, side: int) -> Size:
+    """So many times this size, for a model of this native side. Raises InvalidRequest as `resolve_size`."""
+    width, height = (
+        round(pixels * hires / SIDE_MULTIPLE) * SIDE_MULTIPLE for pixels in (size.width, size.height)
+    )
+    return resolve_size(Size(width=width, height=height), side)
 
 
 def bucket_multiple(side: int) -> int:

@@ -69,6 +69,16 @@ class StartingPicture:
         return Image.composite(whole, self.picture, self.paste)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Canvas:
+    """A picture in RGB that is no file, to paint on from: where it lies in the whole, whose size this is."""
+
+    picture: Image.Image
+    left: int
+    top: int
+    whole: tuple[int, int]
+
+
 class SourcePictures:
     """Reads and encodes pictures to start from. Those used last stay on the device."""
 
@@ -86,6 +96,15 @@ class SourcePictures:
         if key not in self._cache:
             self._cache[key] = self._prepare(source, size)
         return self._cache[key]
+
+    def encode(self, picture: Image.Image) -> StartingPicture:
+        """A picture in RGB that is no file, for painting at its own size."""
+        size = Size(width=picture.width, height=picture.height)
+        return StartingPicture(size=size, latents=self._encode(np.asarray(picture)), picture=picture)
+
+    def read(self, sha256: Sha256) -> Image.Image:
+        """The whole picture as it is, in RGB. Raises InvalidRequest."""
+        return self._read(sha256).convert("RGB")
 
     def _prepare(self, source: Source, wanted: Size | Ratio) -> StartingPicture:
         size = resolve_size(wanted, self._side)

@@ -81,6 +81,7 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
     model = "stabilityai/stable-diffusion-xl-base-1.0"
     refiner = "stabilityai/stable-diffusion-xl-refiner-1.0"
     vae = "vae/mine.safetensors"
+    upscaler = "models/RealESRGAN_x4plus.pth"
     files = "/data/files"
     device = "cuda:1"
     precision = "float16"
@@ -129,6 +130,7 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
             refiner="stabilityai/stable-diffusion-xl-refiner-1.0",
             captioner="florence-community/Florence-2-base",
             vae=str(tmp_path / "vae/mine.safetensors"),
+            upscaler=str(tmp_path / "models/RealESRGAN_x4plus.pth"),
             files="/data/files",
             device="cuda:1",
             precision="float16",

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.jobs.estimates import Estimates, shared_seconds
-from engine.messages import JobId, Paint, Ready, Sampler, Size
+from engine.messages import Finish, JobId, Paint, Ready, Sampler, Sha256, Size, Source
 
 
 def a_picture(**changes: object) -> Paint:
@@ -32,6 +32,9 @@ def test_what_took_a_second_is_expected_to_take_a_second() -> None:
         ({"guidance_scale": 1.0}, 0.5),
         ({"sampler": Sampler.HEUN}, 2),
         ({"fast": True}, 0.65),
+        ({"hires": 2.0}, 1 + 4 * (0.25 + 0.3 / 40)),
+        ({"finish": Finish(enlarge=4)}, 1 + 16 * 0.3 / 40),
+        ({"source": Source(sha256=Sha256(""), strength=0), "finish": Finish(enlarge=2)}, 4 * 0.3 / 40),
     ],
 )
 def test_more_work_takes_longer_in_proportion(changes: dict[str, object], times: float) -> None:

@@ -112,6 +112,17 @@ async def test_a_picture_is_started_from_by_its_button(chat: Harness) -> None:
     )
 
 
+async def test_a_picture_is_enlarged_by_its_button(chat: Harness) -> None:
+    card = await paint(chat)
+    job = card.buttons["upscale"].split(":")[1]
+
+    await chat.press("bo", card, "upscale")
+
+    await wait_for_card(
+        chat, lambda card: is_done(card) and f"From {job}, picture 1, enlarged 2 times" in plain(card)
+    )
+
+
 async def test_a_sent_picture_is_started_from(chat: Harness) -> None:
     sent = await chat.send_picture("ana", PICTURE, "a blue fox")
 

@@ -28,7 +28,7 @@ async def buttons(chat: Chat, job: JobId) -> list[str]:
 
 def test_each_action_says_what_it_does_in_a_sentence() -> None:
     assert [action.emoji for action in ACTIONS] == [
-        *("🔁", "🎲", "✏️", "⭐", "✉️", "🖼️", "🩹", "🔭", "🛰️"),
+        *("🔁", "🎲", "✏️", "⭐", "✉️", "🖼️", "🩹", "🔍", "🔭", "🛰️"),
         *("⬅️", "➡️", "⬆️", "⬇️", "🔲", "↔️", "❌", "🗑️"),
     ]
     assert all(action.help[0].isupper() and action.help.endswith(".") for action in ACTIONS)
@@ -73,7 +73,7 @@ async def test_the_buttons_are_those_that_can_do_something_now(chat: Chat) -> No
 
     await chat.paints(job)
     assert await buttons(chat, job) == [
-        *("again", "vary", "edit", "keep", "send", "image", "part"),
+        *("again", "vary", "edit", "keep", "send", "image", "part", "upscale"),
         *("zoom", "wide", "left", "right", "up", "down", "square", "delete"),
     ]
 
@@ -91,7 +91,17 @@ async def test_several_pictures_have_buttons_of_their_own(chat: Chat) -> None:
 
     assert await buttons(chat, job) == [
         *("again", "vary:1", "vary:2", "edit", "keep:1", "keep:2", "send:1", "send:2"),
-        *("image:1", "image:2", "part:1", "part:2", "extend:1", "extend:2", "delete"),
+        *(
+            "image:1",
+            "image:2",
+            "part:1",
+            "part:2",
+            "upscale:1",
+            "upscale:2",
+            "extend:1",
+            "extend:2",
+            "delete",
+        ),
     ]
 
 
@@ -150,6 +160,7 @@ async def test_edit_opens_the_form_with_the_whole_recipe(chat: Chat) -> None:
         "variation": "0",
         "variation_seed": "",
         "fast": "false",
+        "hires": "1",
         "image": "",
         "strength": "0.6",
     }

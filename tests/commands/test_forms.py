@@ -63,6 +63,7 @@ def test_each_field_of_imagine_has_its_kind() -> None:
         "variation": "number",
         "variation_seed": "integer",
         "fast": "boolean",
+        "hires": "number",
         "image": "image",
         "strength": "number",
     }

@@ -28,6 +28,7 @@ def test_the_commands_are_in_the_order_in_which_people_learn_them() -> None:
             "imagine",
             "edit",
             "extend",
+            "upscale",
             "train",
             "training",
             "loras",

@@ -15,6 +15,7 @@ from tests.commands.chat import Chat
         ("⭐", "keep"),
         ("⭐\ufe0f", "keep"),
         ("✉", "send"),
+        ("🔍", "upscale"),
         ("✉\ufe0f", "send"),
         ("🌟", None),
         ("👍", None),
@@ -23,12 +24,12 @@ from tests.commands.chat import Chat
         ("❌❌", None),
     ],
 )
-def test_five_emoji_mean_something(emoji: str, action: str | None) -> None:
+def test_six_emoji_mean_something(emoji: str, action: str | None) -> None:
     assert find_action(emoji, added=True) == action
 
 
 def test_taken_away_only_the_star_means_something() -> None:
-    assert [emoji for emoji in "🔁🎲❌⭐✉" if find_action(emoji, added=False)] == ["⭐"]
+    assert [emoji for emoji in "🔁🎲🔍❌⭐✉" if find_action(emoji, added=False)] == ["⭐"]
 
 
 async def test_what_has_no_button_now_means_nothing(chat: Chat) -> None:
@@ -36,8 +37,12 @@ async def test_what_has_no_button_now_means_nothing(chat: Chat) -> None:
     queued = await chat.sees(job)
     painted = await chat.paints(job)
 
-    assert not any(applies(queued, action, mine=True) for action in ("again", "vary", "keep", "send"))
-    assert all(applies(painted, action, mine=False) for action in ("again", "vary", "keep", "send"))
+    assert not any(
+        applies(queued, action, mine=True) for action in ("again", "vary", "upscale", "keep", "send")
+    )
+    assert all(
+        applies(painted, action, mine=False) for action in ("again", "vary", "upscale", "keep", "send")
+    )
     assert [applies(card, "stop", mine=mine) for card in (queued, painted) for mine in (True, False)] == [
         True,
         False,
@@ -45,4 +50,6 @@ async def test_what_has_no_button_now_means_nothing(chat: Chat) -> None:
         False,
     ]
     training = await chat.sees(await chat.drafts("ana"))
-    assert not any(applies(training, action, mine=True) for action in ("again", "vary", "keep", "send"))
+    assert not any(
+        applies(training, action, mine=True) for action in ("again", "vary", "upscale", "keep", "send")
+    )

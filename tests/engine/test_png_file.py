@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from PIL import Image
 
 from engine.lora.short_hashes import ModelHash
-from engine.messages import AdapterUse, Painted, Sampler, Sha256, Size, Source, stored_path
+from engine.messages import AdapterUse, Finish, Painted, Sampler, Sha256, Size, Source, stored_path
 from engine.sdxl.model import DEMO
 from engine.sdxl.png_file import Recipe, encode_png
 from engine.studio import Studio
@@ -28,6 +28,7 @@ def write_png(**changes: Any) -> Image.Image:
         size=Size(width=152, height=104),
         model="/srv/models/painter_v2.safetensors",
         model_hash="31e35c80fc",
+        upscaler="demo",
         lora_hashes={INK.sha256: "cd" * 6},
     )
     return Image.open(io.BytesIO(encode_png(Image.new("RGB", (8, 8)), recipe)))
@@ -48,6 +49,19 @@ def test_a1111_and_its_readers_find_their_parameters() -> None:
         "Steps: 6, Sampler: DPM++ 2M Karras, CFG scale: 5, Seed: 42, Size: 152x104, Model hash: 31e35c80fc, "
         'Model: painter_v2, Lora hashes: "ink: cdcdcdcdcdcd", Refiner switch at: 0.8'
     )
+
+
+def test_what_followed_the_denoising_is_named_as_a1111_names_it() -> None:
+    text, values = (
+        write_png(steps=20, hires=1.5, finish=Finish(enlarge=4, refine=0.2)).info[key]
+        for key in ("parameters", "recipe")
+    )
+
+    assert text.endswith(
+        "Hires upscale: 1.5, Hires steps: 5, Hires upscaler: demo, Denoising strength: 0.25, "
+        "Postprocess upscale by: 4, Postprocess upscaler: demo, SD upscale denoising strength: 0.2"
+    )
+    assert {"hires": 1.5, "enlarge": 4, "refine": 0.2}.items() <= json.loads(values).items()
 
 
 def test_a_prompt_that_begins_like_what_to_avoid_is_not_taken_for_it() -> None:

@@ -32,8 +32,8 @@ SMALL = Size(width=SIDE, height=SIDE)
 
 
 @pytest.fixture
-def store(studio: Studio) -> FileStore:
-    return FileStore(Path(studio._sources._folder))
+def store(files: Path) -> FileStore:
+    return FileStore(files)
 
 
 def drawing(width: int = SIDE, height: int = SIDE) -> Image.Image:

@@ -14,7 +14,7 @@ from commands.actions import BY_NAME, EXTENSIONS
 ROW, ROWS = 5, 5  # Discord's limits
 OPTIONS = 25  # of a list, by Discord's limit
 FORMS = frozenset(action.name for action in BY_NAME.values() if action.form)
-CARDS = ("again", "vary", *(name for name, _, _ in EXTENSIONS))  # actions that answer with a card
+CARDS = ("again", "vary", "upscale", *(name for name, _, _ in EXTENSIONS))  # actions that answer with a card
 STYLES = {
     "start": discord.ButtonStyle.success,
     "stop": discord.ButtonStyle.danger,

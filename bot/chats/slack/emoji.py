@@ -11,5 +11,6 @@ EMOJI: Mapping[str, str] = MappingProxyType(
         "star": "⭐",
         "email": "✉️",
         "envelope": "✉️",
+        "mag": "🔍",
     }
 )

@@ -93,9 +93,15 @@ class SourcePictures:
         no pixels are said. Raises InvalidRequest.
         """
         key = (replace(source, strength=0.0), size)
+        if not all(map(self._exists, filter(None, (source.sha256, source.mask)))):
+            self._cache.clear()  # what was deleted is not painted from, nor remembered
+            raise InvalidRequest(GONE)
         if key not in self._cache:
             self._cache[key] = self._prepare(source, size)
         return self._cache[key]
+
+    def _exists(self, sha256: Sha256) -> bool:
+        return stored_path(self._folder, sha256).is_file()
 
     def encode(self, picture: Image.Image) -> StartingPicture:
         """A picture in RGB that is no file, for painting at its own size."""

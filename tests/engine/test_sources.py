@@ -22,6 +22,7 @@ from engine.messages import (
     Sha256,
     Size,
     Source,
+    stored_path,
 )
 from engine.studio import Studio
 from tests.engine.oracle import Oracle
@@ -186,6 +187,16 @@ def test_a_picture_is_extended_and_stays_as_it_is_but_near_its_edge(studio: Stud
 
 def extended(file: Sha256, margins: Margins) -> Source:
     return Source(sha256=file, margins=margins, padding=1536, strength=0.8)
+
+
+def test_what_was_deleted_is_not_remembered(studio: Studio, store: FileStore, files: Path) -> None:
+    file = put(store, drawing())
+    recipe = request(size=SMALL, source=Source(sha256=file, strength=0.5))
+    assert not [event for event in work(studio, {0: [recipe]}) if isinstance(event, Failed)]
+
+    stored_path(files, file).unlink()
+
+    assert failure(studio, recipe) == "The picture that it starts from was deleted meanwhile."
 
 
 def failure(studio: Studio, recipe: Paint) -> str:

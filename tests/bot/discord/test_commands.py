@@ -5,8 +5,11 @@ import io
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from bot.cards.card_text import bar
@@ -14,9 +17,11 @@ from bot.config import DiscordGuild, DiscordSettings
 from commands.registry import COMMANDS
 from engine.messages import EngineSettings
 from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, finish, text_of
+from tests.bot.discord.test_buttons import button
 from tests.bot.fake_chat import a_config
 from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
+from tests.fakes.discord import Attached, Message
 
 ENGINE = (sys.executable, "-m", "engine")
 
@@ -83,6 +88,40 @@ async def test_a_red_circles_picture_is_red_where_it_must_be(
     assert middle[0] > 150
     assert max(middle[1:]) < 110
     assert min(corner) > 180
+    await check_start(harness, card, content)
+
+
+async def check_start(harness: DiscordBot, card: Message, content: bytes) -> None:
+    """What starts from that picture is like it, and what waits for it fails once its person deleted it."""
+
+    async def imagine(**options: Any) -> Message:
+        given = {"prompt": "a big red circle on a white background", "steps": 10, **options}
+        heard = await harness.discord.command(harness.bo, harness.channel, "imagine", **given)
+        await harness.discord.until(
+            lambda: heard.message and "Painted in" in text_of(heard.message),
+            60,
+        )
+        assert heard.message is not None
+        return heard.message
+
+    job = button(card, "delete").split(":")[1]
+    changed = await imagine(**{"image-of": job, "strength": 0.2})
+    sent = await imagine(image=Attached("circle.png", content), strength=0.2)
+    before = pixels(content)
+    for message in (changed, sent):
+        (after,) = map(pixels, message.files.values())
+        assert np.abs(before - after).mean() < 20
+        assert (before != after).any()
+    assert f"From [{job}, picture 1](" in text_of(changed)
+
+    await harness.discord.click(harness.ana, card, button(card, "delete"))
+    await harness.discord.until(lambda: card.deleted)
+    heard = await harness.discord.click(harness.bo, changed, button(changed, "again"))
+    await harness.discord.until(lambda: heard.message and "deleted meanwhile" in text_of(heard.message), 60)
+
+
+def pixels(content: bytes) -> NDArray[np.float32]:
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), np.float32)
 
 
 async def test_a_hundred_at_once_are_each_acknowledged_within_a_second(

@@ -5,6 +5,7 @@ from commands.content_rules import apply_rules, check_rules
 from commands.context import ChatContext
 from commands.limits import check_limits, check_room
 from commands.lora import check_weight
+from commands.loras_in_use import check_adapters
 from commands.permissions import NotAllowed
 from engine.messages import JobRequest, Paint
 from storage.lora_approval import weight_bounds
@@ -30,7 +31,7 @@ async def admit(context: ChatContext, answer: CreateJob) -> tuple[JobRequest, fl
     """
     request = apply_rules(context.space_settings.rules, answer.request, adult=context.adult)
     check_rules(context.space_settings.rules, request, answer.examples, adult=context.adult)
-    await _check_weights(context, request)
+    await _check_loras(context, request)
     _check_not_draining(context)
     expected = 0.0
     if isinstance(request, Paint):
@@ -49,11 +50,15 @@ async def admit_draft(context: ChatContext, view: JobView) -> float:
     return expected
 
 
-async def _check_weights(context: ChatContext, request: JobRequest) -> None:
-    """Raise InvalidRequest when a LoRA's weight is not one that its space's admins allow."""
+async def _check_loras(context: ChatContext, request: JobRequest) -> None:
+    """Raise InvalidRequest when a LoRA is not theirs to use, or its weight is not one that admins allow.
+
+    Whoever goes on from somebody's picture has its recipe, with LoRAs that may be private.
+    """
     if not isinstance(request, Paint) or not request.adapters:
         return
     wanted = [*request.adapters, *(use for bounds in request.variants for use in bounds.adapters)]
+    await check_adapters(context, wanted)
     hashes = {use.sha256 for use in wanted}
     for bounds in await weight_bounds(context.session, context.space.id, hashes):
         for use in wanted:

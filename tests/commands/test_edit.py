@@ -133,3 +133,14 @@ async def test_a_mask_that_was_sent_is_used_by_who_sent_it(chat: Chat) -> None:
     with pytest.raises(InvalidRequest, match="no longer here"):
         await chat.fills("bob", "edit", values)
     assert JobId(job)
+
+
+async def test_a_private_lora_goes_with_nobody_else_from_its_picture(chat: Chat) -> None:
+    await chat.trains(await chat.drafts("ana", "zoe"))
+    job = await chat.files("ana", "/imagine a fox --lora zoe")
+    await chat.paints(job)
+
+    for line in (f"/edit a heart --image {job} --place top left", f"/extend left --image {job}"):
+        with pytest.raises(InvalidRequest, match="The LoRA zoe is not shared with you"):
+            await chat.files("bob", line)
+    await chat.files("ana", f"/edit a heart --image {job} --place top left")

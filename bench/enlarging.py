@@ -29,7 +29,8 @@ from engine.demo.captions import plain
 from engine.demo.judge import Verdict, judge
 from engine.demo.super_resolution import FACTOR, draw_pair, psnr
 from engine.demo.world import Pixels, Scene
-from engine.messages import EngineSettings, JobId, Paint, Painted, Size
+from engine.finish import REFINE_GUIDANCE
+from engine.messages import EngineSettings, Finish, JobId, Paint, Painted, Size
 from engine.sdxl.model import Model, load_model
 from engine.sdxl.source_picture import Posterior, SourcePictures, StartingPicture
 from engine.studio import Studio
@@ -136,6 +137,19 @@ def hires() -> str:
         large = partial(replace, size=Size(width=side, height=side))
         rows.append(_row("painted large at once", verdicts(model, scenes, large), times))
     rows += [_row(way.name, list(judged(model, scenes, way)), way.times) for way in WAYS]
+    return table(["way", "times", "right", "overlap with ideal shapes", "a picture"], rows)
+
+
+def refined() -> str:
+    """What the judge says of pictures enlarged twice, and refined in tiles with and without guidance."""
+    model, scenes = load_model(EngineSettings(model="demo")), unseen_scenes(SCENES)
+    rows = []
+    for strength in (0.0, 0.1, 0.2, 0.3):
+        change = partial(replace, finish=Finish(enlarge=2, refine=strength))
+        for guidance in (REFINE_GUIDANCE, 5.0) if strength else (REFINE_GUIDANCE,):
+            with patch.object(engine.finish, "REFINE_GUIDANCE", guidance):
+                name = f"refined at {strength:g}, guidance {guidance:g}" if strength else "enlarged alone"
+                rows.append(_row(name, verdicts(model, scenes, change), 2.0))
     return table(["way", "times", "right", "overlap with ideal shapes", "a picture"], rows)
 
 

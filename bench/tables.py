@@ -208,6 +208,7 @@ def enlarged() -> Iterator[Table]:
 
     yield "Enlarged by the shipped network: held-out drawings", enlarging.quality
     yield "Painted small and finished large: the demo model's pictures", enlarging.hires
+    yield "Enlarged and refined in tiles: the demo model's pictures", enlarging.refined
     yield "Enlarged by a full-size Real-ESRGAN, in tiles", enlarging.memory
 
 

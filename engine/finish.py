@@ -32,6 +32,7 @@ from engine.vision.safety import Safety, is_checked
 from engine.vision.upscaler import Upscaler, load_upscaler
 
 HIRES_FACTOR = 2  # what is painted on is enlarged so much first, and made smaller to its size
+REFINE_GUIDANCE = 1.0  # none: a tile has a part of what the prompt names, and would be given all of it
 OVERLAP = 8  # the part of a tile's side over which it fades into the next, when it is refined
 NO_UPSCALER = "Nothing enlarges pictures here. Whoever runs this bot can set [engine] upscaler."
 
@@ -168,11 +169,8 @@ class Finisher:
         return part.finished_image
 
     def _refine(self, painting: Painting, picture: Image.Image) -> Finishing:
-        """Paint on from the picture in tiles, each with noise of its own and told where it lies.
-
-        Without guidance, since a tile has only a part of what the prompt names, and would be given all of it.
-        """
-        request = replace(painting.request, guidance_scale=1.0)
+        """Paint on from the picture in tiles, each with noise of its own and told where it lies."""
+        request = replace(painting.request, guidance_scale=REFINE_GUIDANCE)
         areas = place_overlapping(*picture.size, self._tile_size(*picture.size), self._overlap)
         parts = [
             self._make_part(

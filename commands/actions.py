@@ -68,6 +68,7 @@ class Action:
     each: bool = False
     recipe: bool = False  # it needs a recipe that the engine still takes
     more: bool = False  # chats have room for it in a list alone
+    lone: bool = False  # but where the card has one picture it is a button
     form: bool = False  # it opens a form
     single: bool = False  # only where the card has one picture; a grid has a form for it
     grid: bool = False  # only where it has several
@@ -88,7 +89,7 @@ ACTIONS = (
     Action(name="send", emoji="✉️", help="Get the full-size file with its recipe, privately.", each=True),
     Action(name="image", emoji="🖼️", help="Paint from this picture.", each=True, more=True, form=True),
     Action(name="part", emoji="🩹", help="Change a part of the picture.", each=True, more=True, form=True),
-    Action(name="upscale", emoji="🔍", help="Enlarge the picture twice.", each=True, more=True),
+    Action(name="upscale", emoji="🔍", help="Enlarge the picture twice.", each=True, more=True, lone=True),
     *(
         Action(name=name, emoji=emoji, help=help, each=True, more=True, single=True)
         for name, emoji, help in EXTENSIONS
@@ -144,7 +145,7 @@ def available_actions(view: JobView) -> tuple[tuple[Action, int | None], ...]:
     )
     ended = [action for action in ACTIONS if action.name != "stop"]
     return tuple(
-        (action, place)
+        (replace(action, more=False) if action.lone and len(view.pictures) == 1 else action, place)
         for action in ended
         if (view.pictures or not action.each) and (view.request or not action.recipe)
         if action.name != "vary" or not _is_comparison(view)

@@ -67,7 +67,7 @@ async def test_one_picture_has_one_row_or_two_of_buttons(harness: DiscordBot) ->
 
     assert buttons(await finish(harness, heard)) == [
         ["again", "vary", "edit", "keep", "send"],
-        ["delete"],
+        ["upscale", "delete"],
         ["more"],
     ]
 

@@ -2,7 +2,7 @@
 
 import math
 
-from engine.messages import SIDE_MULTIPLE, InvalidRequest, Ratio, Size
+from engine.messages import SIDE, SIDE_MULTIPLE, InvalidRequest, Ratio, Size
 
 LARGEST_AREA = 4  # times the native area: beyond it the model repeats itself and attention costs too much
 
@@ -26,10 +26,15 @@ def resolve_size(size: Size | Ratio, side: int) -> Size:
 
 
 def hires_size(size: Size, hires: float, side: int) -> Size:
-    """So many times this size, for a model of this native side. Raises InvalidRequest as `resolve_size`."""
+    """So many times this size, for a model of this native side. Raises InvalidRequest beyond its bounds."""
     width, height = (
         round(pixels * hires / SIDE_MULTIPLE) * SIDE_MULTIPLE for pixels in (size.width, size.height)
     )
+    if max(width, height) > SIDE[1]:
+        raise InvalidRequest(
+            f"--hires {hires:g} of {size.width}x{size.height} would be {width}x{height}. "
+            f"A side can have at most {SIDE[1]} pixels."
+        )
     return resolve_size(Size(width=width, height=height), side)
 
 

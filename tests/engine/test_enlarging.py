@@ -24,6 +24,7 @@ from engine.messages import (
     Failed,
     FileStore,
     Finish,
+    InvalidRequest,
     JobId,
     Paint,
     Painted,
@@ -33,6 +34,7 @@ from engine.messages import (
     Source,
 )
 from engine.sdxl.model import CannotLoad, Model
+from engine.sdxl.sizes import hires_size
 from engine.sdxl.tiles import join_tiles, place_overlapping
 from engine.studio import Studio
 from engine.vision.spandrel_library import import_spandrel
@@ -200,6 +202,11 @@ def test_a_picture_too_large_to_enlarge_is_refused_with_the_largest(studio: Stud
         "2000x1200 enlarged 4 times would be 8000x4800. At most 16,777,216 pixels are allowed, such as "
         "4096x4096. Enlarge it 2 times."
     )
+    with pytest.raises(InvalidRequest) as refused:
+        hires_size(Size(width=1536, height=640), 2.0, 1024)
+    assert str(refused.value) == (
+        "--hires 2 of 1536x640 would be 3072x1280. A side can have at most 2048 pixels."
+    )
 
 
 def test_a_model_without_an_upscaler_says_so(model: Model, files: Path, store: FileStore) -> None:
@@ -219,14 +226,19 @@ def save_compact(path: Path, scale: int) -> None:
     save_file(Compact(num_feat=4, num_conv=1, upscale=scale).state_dict(), path)
 
 
-def test_a_network_that_enlarges_twice_is_used_twice(tmp_path: Path) -> None:
-    save_compact(tmp_path / "double.safetensors", 2)
-    upscaler = Upscaler(tmp_path / "double.safetensors", CPU, torch.float32)
+def test_the_network_of_a_file_that_enlarges_twice_is_used_twice(
+    model: Model, tmp_path: Path, files: Path, store: FileStore
+) -> None:
+    path = tmp_path / "double.safetensors"
+    save_compact(path, 2)
+    studio = Studio(model, EngineSettings(model="another", files=str(files), upscaler=str(path)))
+    picture = Image.new("RGB", (80, 70), "red")
 
-    enlarged, steps = finish(upscaler, Image.new("RGB", (40, 30), "red"), 4)
+    enlarged = paint(studio, enlargement(put(store, picture), enlarge=4))["j"]
 
-    assert enlarged.shape == (120, 160, 3)
-    assert steps == upscaler.count_steps(40, 30, 4) == 2
+    theirs, steps = finish(Upscaler(path, CPU, torch.float32), picture, 4)
+    assert enlarged.shape == (280, 320, 3) and steps == 2
+    assert furthest(enlarged, theirs) == 0
 
 
 class Code:

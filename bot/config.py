@@ -120,6 +120,14 @@ class AdminSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PictureSettings:
+    """What is set into finished pictures, by which they are known again (docs/provenance.md)."""
+
+    watermark: bool = True
+    content_credentials: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogSettings:
     """What is logged, and whether as lines for people or as JSON."""
 
@@ -142,6 +150,7 @@ class Config:
     discord: DiscordSettings = DiscordSettings()
     slack: SlackSettings = SlackSettings()
     admins: AdminSettings = AdminSettings()
+    pictures: PictureSettings = PictureSettings()
 
 
 def is_loopback(host: str) -> bool:
@@ -356,6 +365,11 @@ class _Admins(_Table):
     slack: Annotated[list[str], _ids_like(SLACK_PERSON, "U024BE7LH")] = []
 
 
+class _Pictures(_Table):
+    watermark: bool = PictureSettings.watermark
+    content_credentials: bool = PictureSettings.content_credentials
+
+
 class _Log(_Table):
     level: Literal["debug", "info", "warning", "error"] = LogSettings.level
     prompts: bool = LogSettings.prompts
@@ -377,6 +391,7 @@ class _Tables(BaseSettings):
     slack: _Slack = _Slack()
     admins: _Admins = _Admins()
     log: _Log = _Log()
+    pictures: _Pictures = _Pictures()
 
     @classmethod
     def settings_customise_sources(
@@ -414,6 +429,7 @@ class _Tables(BaseSettings):
                 guilds={id: guild.with_defaults(usual) for id, guild in self.discord.guilds.items()},
             ),
             slack=SlackSettings(**slack | {"channels": tuple(slack["channels"])}),
+            pictures=PictureSettings(**self.pictures.model_dump()),
             admins=AdminSettings(**{chat: tuple(ids) for chat, ids in self.admins.model_dump().items()}),
         )
 

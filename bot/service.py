@@ -32,6 +32,7 @@ from bot.logs import configure_logging
 from bot.metrics import Metrics
 from bot.privacy.export import Exports
 from bot.privacy.purge import Purge
+from bot.provenance.marking import Marker
 from bot.uploads.caption_downloads import CaptionDownloads
 from bot.uploads.intake import Intake
 from bot.uploads.lora_folder import AdapterFolder
@@ -70,7 +71,12 @@ class Bot:
         self.progress = LiveProgress()
         self.estimates = Estimates()
         self.garbage = GarbageCollector(database, self.files)
-        self.intake = Intake(database, self.files, self.garbage)
+        self.marker = Marker(
+            Path(config.engine.files),
+            watermark=config.pictures.watermark,
+            credentials=config.pictures.content_credentials,
+        )
+        self.intake = Intake(database, self.files, self.garbage, self.marker.chain)
         self._chats: dict[str, Chat] = {}
         self.delivery = Delivery(database, self._chats, self.progress, self.metrics)
         self.queue = Queue(
@@ -85,6 +91,7 @@ class Bot:
             settings=config.queue,
             largest_batch=config.engine.largest_batch,
             training_share=config.engine.training_share,
+            marker=self.marker,
         )
         self.inspections = Inspections(
             database=database,

@@ -33,8 +33,9 @@ from storage.fairness import charge
 from storage.ids import new_job_id
 from storage.job_conditions import IN_ORDER, OPEN, State, is_in, is_open_training, makes, of_space
 from storage.pictures import find_unneeded
+from storage.provenance import PictureMarks, mark_row
 from storage.requests import Kind, from_json, kind, to_json
-from storage.tables import Adapter, Job, JobLora, JobSource, Person, Picture, Space
+from storage.tables import Adapter, Job, JobLora, JobSource, Person, Picture, PictureMark, Space
 from storage.uploads import own
 
 ENGINE_DEATHS = 3  # a job whose deaths + suspect would reach this is failed instead of tried again
@@ -62,6 +63,7 @@ class FinishedPicture:
     seed: int
     width: int
     height: int
+    marks: PictureMarks | None = None
 
 
 # Made once, and run beside the session: filing is what a crowd does at one moment.
@@ -248,6 +250,9 @@ async def finish(
         )
         for picture in pictures
     )
+    session.add_all(
+        mark_row(number, picture.place, picture.marks) for picture in pictures if picture.marks is not None
+    )
     await session.execute(delete_rows(JobLora).where(JobLora.job_number == number))
     await _charge(session, job, seconds, now, queued=-1 if was_queued else 0)
     if job.kind == "train" and state != "succeeded":
@@ -268,6 +273,7 @@ async def delete(session: AsyncSession, number: int, now: float) -> list[Sha256]
         hashes = await session.scalars(select(table.sha256).where(table.job_number == number))
         files += [Sha256(sha256) for sha256 in hashes]
         await session.execute(delete_rows(table).where(table.job_number == number))
+    await session.execute(delete_rows(PictureMark).where(PictureMark.job_number == number))
     job.request, job.reason, job.deleted_at = {}, None, job.deleted_at or now
     job.revision += 1
     await session.flush()

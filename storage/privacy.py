@@ -40,6 +40,7 @@ from storage.tables import (
     Member,
     Person,
     Picture,
+    PictureMark,
     Sample,
     Space,
     SpaceConfig,
@@ -233,7 +234,7 @@ async def _blank_jobs(session: AsyncSession, which: ColumnElement[bool], now: fl
         select(column).where(table.job_number.in_(numbers), column.is_not(None)) for column, table in files
     )
     hashes = set((await session.scalars(union(*queries))).all())
-    for table in (Picture, TrainingPicture, Checkpoint, Sample, Training, JobLora, JobSource):
+    for table in (Picture, PictureMark, TrainingPicture, Checkpoint, Sample, Training, JobLora, JobSource):
         await session.execute(delete(table).where(table.job_number.in_(numbers)))
     ended = func.coalesce(Job.ended_at, now)
     blank: dict[Any, Any] = {

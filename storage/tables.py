@@ -234,6 +234,25 @@ class Picture(Table):
     height: Mapped[int]
 
 
+class PictureMark(Table):
+    """By what a finished picture is known again when it comes back: storage/provenance.py."""
+
+    __tablename__ = "picture_marks"
+    __table_args__ = (
+        Index("ix_picture_marks_watermark", "watermark"),
+        *(Index(f"ix_picture_marks_band{number}", f"band{number}") for number in range(4)),
+    )
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)
+    watermark: Mapped[int | None] = mapped_column(BigInteger)  # the number in it, of 32 bits
+    band0: Mapped[int]  # 16 bits each of its perceptual hash
+    band1: Mapped[int]
+    band2: Mapped[int]
+    band3: Mapped[int]
+    colours: Mapped[bytes]  # (8, 8, 3) of a thumbnail
+
+
 class Vote(Table):
     """A reaction to a picture; a star puts it among the person's favourites."""
 
@@ -383,6 +402,7 @@ class Upload(Table):
     space_id: Mapped[int | None]
     width: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # 0 of what is no picture
     height: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    origin: Mapped[dict[str, Any] | None]  # what a picture's own file said: storage/provenance.py
 
 
 class Audit(Table):

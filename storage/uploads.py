@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import delete, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +12,7 @@ from storage.pictures import find_unneeded
 from storage.tables import Job, JobSource, TrainingPicture, Upload
 
 NO_SIZES: Mapping[Sha256, tuple[int, int]] = MappingProxyType({})
+NO_ORIGINS: Mapping[Sha256, dict[str, Any]] = MappingProxyType({})
 
 
 async def record(
@@ -20,8 +22,12 @@ async def record(
     now: float,
     space_id: int | None = None,
     sizes: Mapping[Sha256, tuple[int, int]] = NO_SIZES,
+    origins: Mapping[Sha256, dict[str, Any]] = NO_ORIGINS,
 ) -> None:
-    """Store that the person sent these files, from this space if from any; `sizes` are those of pictures."""
+    """Store that the person sent these files, from this space if from any.
+
+    `sizes` are those of pictures, `origins` what their own files said, as a FileOrigin's fields.
+    """
     theirs = select(Upload).where(Upload.person_id == person_id, Upload.sha256.in_(hashes))
     rows = {Sha256(row.sha256): row for row in await session.scalars(theirs)}
     for sha256 in dict.fromkeys(hashes):
@@ -30,6 +36,7 @@ async def record(
             session.add(row)
         row.at, row.space_id = now, space_id or row.space_id
         row.width, row.height = sizes.get(sha256, (row.width or 0, row.height or 0))
+        row.origin = origins.get(sha256, row.origin)
     await session.flush()
 
 

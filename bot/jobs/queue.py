@@ -25,6 +25,7 @@ from bot.jobs.results import Result, Results
 from bot.jobs.running_job import RunningJob
 from bot.metrics import Metrics
 from bot.pacing.backoff import Backoff
+from bot.provenance.marking import Marker
 from engine.messages import Cancelled, CheckpointSaved, Event, JobId, Paint, Progress, Train, TrainingProgress
 from storage import jobs
 from storage.database import CannotStore, Database
@@ -58,6 +59,7 @@ class Queue:
         settings: QueueSettings,
         largest_batch: int,
         training_share: float,
+        marker: Marker,
     ) -> None:
         self._database = database
         self._engine = engine
@@ -69,7 +71,9 @@ class Queue:
         self._largest = largest_batch
         self._slowed = 1 / max(1 - training_share, LEAST_SHARE)  # by so much, beside a training
         self._disk = DiskSpace(files)
-        self._results = Results(database, files, garbage, self._disk, estimates, metrics, self._note_waiting)
+        self._results = Results(
+            database, files, garbage, self._disk, estimates, metrics, marker, self._note_waiting
+        )
         self._positions = QueuePositions(database, progress, estimates, touch)
         self._running: dict[JobId, RunningJob] = {}
         self._engine_time = EngineTime(self._running)

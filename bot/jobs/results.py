@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,11 +16,13 @@ from bot.jobs.estimates import Estimates
 from bot.jobs.running_job import RunningJob
 from bot.metrics import Metrics
 from bot.pacing.backoff import Backoff
+from bot.provenance.marking import Marker
 from engine.messages import (
     Cancelled,
     CheckpointSaved,
     Failed,
     Inspected,
+    JobId,
     LoraImported,
     LoraScores,
     LorasMerged,
@@ -34,6 +36,9 @@ from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.jobs import ENGINE_DEATHS, Death, FinishedPicture
 from storage.pictures import find_unneeded_adapters
+
+if TYPE_CHECKING:
+    from bot.provenance.pixels import MarkedPicture
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +61,7 @@ class Results:
         disk: DiskSpace,
         estimates: Estimates,
         metrics: Metrics,
+        marker: Marker,
         on_wait: Callable[[RunningJob, str], None],
     ) -> None:
         """`on_wait` gets the reason when a job that has ended in the engine must wait for the disk."""
@@ -65,6 +71,7 @@ class Results:
         self._disk = disk
         self._estimates = estimates
         self._metrics = metrics
+        self._marker = marker
         self._on_wait = on_wait
 
     async def record(self, running: RunningJob, result: Result) -> str:
@@ -129,9 +136,14 @@ class Results:
         async def work(hashes: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
             pictures = [
                 FinishedPicture(
-                    place=place, sha256=sha256, seed=picture.seed, width=picture.width, height=picture.height
+                    place=place,
+                    sha256=sha256,
+                    seed=picture.seed,
+                    width=picture.width,
+                    height=picture.height,
+                    marks=marked.marks,
                 )
-                for sha256, (place, picture) in zip(hashes, shown, strict=True)
+                for sha256, (place, picture, marked) in zip(hashes, shown, strict=True)
             ]
             ended = await jobs.finish(
                 session,
@@ -149,12 +161,21 @@ class Results:
             unneeded = await find_unneeded_adapters(session, running.request)
             return ended, unneeded if ended else [*hashes, *unneeded]
 
-        shown = [(place, picture) for place, picture in enumerate(painted.pictures, start=1) if picture.png]
+        shown = [
+            (place, picture, await self._mark(running, painted.job, place, picture.png))
+            for place, picture in enumerate(painted.pictures, start=1)
+            if picture.png
+        ]
         try:
-            return await self._end_job(running, "succeeded", work, [picture.png for _, picture in shown])
+            return await self._end_job(running, "succeeded", work, [marked.png for *_, marked in shown])
         except OSError as error:
             reason = f"The picture was painted, but could not be stored: {error.strerror or error}."
             return await self.finish(running, state="failed", reason=reason)
+
+    async def _mark(self, running: RunningJob, job: JobId, place: int, png: bytes) -> "MarkedPicture":
+        """The picture with its marks; a sheet of several has no watermark beside those in it."""
+        is_sheet = isinstance(running.request, Paint) and bool(running.request.variants)
+        return await self._marker.mark(png, f"{job}-{place}", sheet=is_sheet)
 
     async def _record_loss(self, running: RunningJob, lost: Lost) -> str:
         """Queue the job again, unless it was alone in the step in which the engine died too often.

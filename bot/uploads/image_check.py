@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ class ReencodedImage:
     """A re-encoded picture: all that it has of the uploaded file are the pixels of its first frame.
 
     `recipe` is what the file said of how it was made, `caption` what it said of what it shows. `animated`:
-    there were more frames.
+    there were more frames. `origin` has the file's own hash and the claim of its Content Credentials, as
+    fields of a FileOrigin.
     """
 
     path: Path
@@ -51,13 +52,16 @@ class ReencodedImage:
     recipe: str = ""
     caption: str = ""
     animated: bool = False
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ReencoderPool:
     """Re-encodes pictures. Its processes start when they are needed, and end after a while."""
 
-    def __init__(self, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(self, program: Sequence[str] = PROGRAM, chain: Path | None = None) -> None:
+        """`chain`: the certificates by which our own Content Credentials are known."""
         self._program = program
+        self._chain = "" if chain is None else str(chain)
         self._room = asyncio.Semaphore(AT_ONCE)
         self._idle: dict[Process, asyncio.TimerHandle] = {}
 
@@ -77,7 +81,7 @@ class ReencoderPool:
     async def reencode(self, source: Path, target: Path) -> ReencodedImage:
         """Re-encode the picture in this file into `target`. Raises InvalidRequest, OSError."""
         async with self._take_process() as process:
-            answer = await _ask(process, {"source": str(source), "target": str(target)})
+            answer = await _ask(process, {"source": str(source), "target": str(target), "chain": self._chain})
         if "refused" in answer:
             raise InvalidRequest(str(answer["refused"]))
         return ReencodedImage(
@@ -88,6 +92,7 @@ class ReencoderPool:
             recipe=answer["recipe"],
             caption=answer["caption"],
             animated=answer["animated"],
+            origin=answer.get("origin", {}),
         )
 
     @asynccontextmanager

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,7 +25,7 @@ from engine.messages import InvalidRequest, Sha256
 from storage import people, uploads
 from storage.database import Database
 from storage.files import Files
-from storage.uploads import NO_SIZES
+from storage.uploads import NO_ORIGINS, NO_SIZES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,7 @@ class StoredPicture:
     concept: str = ""  # its own trigger and class, where the data set has several
     regularization: bool = False  # it shows the class alone
     note: str = ""  # what was done to it that its person may not expect
+    origin: Mapping[str, Any] = field(default_factory=dict)  # what its own file said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +65,14 @@ class FileTooLarge(InvalidRequest):
 class Intake:
     """Takes in files from all chats, one file at a time of each person."""
 
-    def __init__(self, database: Database, files: Files, garbage: GarbageCollector) -> None:
+    def __init__(
+        self, database: Database, files: Files, garbage: GarbageCollector, chain: Path | None = None
+    ) -> None:
+        """`chain`: the certificates by which our own Content Credentials are known."""
         self._database = database
         self._files = files
         self._garbage = garbage
-        self._pool = ReencoderPool()
+        self._pool = ReencoderPool(chain=chain)
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def close(self) -> None:
@@ -83,7 +88,8 @@ class Intake:
         async with self._receive(caller, chunks, check_size) as path, self._garbage.pause():
             stored, refused = await self._store_pictures(caller, name, path)
             sizes = {picture.sha256: (picture.width, picture.height) for picture in stored}
-            await self._record_owner(caller, list(sizes), sizes)
+            origins = {picture.sha256: dict(picture.origin) for picture in stored}
+            await self._record_owner(caller, list(sizes), sizes, origins)
         return IntakeResult(pictures=tuple(stored), refused=tuple(refused))
 
     async def _store_pictures(
@@ -137,6 +143,7 @@ class Intake:
             concept=picture.concept,
             regularization=picture.regularization,
             note=FIRST_FRAME if image.animated else "",
+            origin=image.origin,
         )
 
     def _turn(self, caller: Caller) -> asyncio.Lock:
@@ -160,14 +167,18 @@ class Intake:
         return sha256
 
     async def _record_owner(
-        self, caller: Caller, hashes: Sequence[Sha256], sizes: Mapping[Sha256, tuple[int, int]] = NO_SIZES
+        self,
+        caller: Caller,
+        hashes: Sequence[Sha256],
+        sizes: Mapping[Sha256, tuple[int, int]] = NO_SIZES,
+        origins: Mapping[Sha256, dict[str, Any]] = NO_ORIGINS,
     ) -> None:
         """Record whose files these are: nobody else may use them by their hashes."""
 
         async def work(session: AsyncSession) -> None:
             space = await people.upsert_space(session, caller.chat, caller.space, caller.space_name)
             me = await people.upsert_person(session, caller.chat, caller.person, caller.person_name)
-            await uploads.record(session, me.id, hashes, time.time(), space.id, sizes)
+            await uploads.record(session, me.id, hashes, time.time(), space.id, sizes, origins)
 
         await self._database.write(work)
 

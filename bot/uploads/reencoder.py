@@ -1,10 +1,11 @@
 """A program that re-encodes uploaded pictures; they may be hostile, so it can always be killed.
 
 It loads Pillow and little else. For each line of JSON with a `source` and a `target` it answers with one: the
-`kind`, `width` and `height` of what it wrote, the `recipe` and the `caption` that it carried, whether it was
+`kind`, `width` and `height` of what it wrote, the `recipe`, `caption` and `origin` of the file, whether it is
 `animated`, or why it is `refused`. It is started by `bot/uploads/image_check.py`.
 """
 
+import hashlib
 import json
 import resource
 import signal
@@ -38,6 +39,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+CREDENTIALS = b"c2pa"  # is in each file that has any
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 UNREADABLE = "This is not a picture that can be read. Send a PNG, JPEG or WebP."
 NO_HEIF = "It is a HEIC, which cannot be read here. Send a PNG, JPEG or WebP."
@@ -60,16 +62,17 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         signal.setitimer(signal.ITIMER_PROF, SECONDS)  # then SIGPROF ends this process, in whatever it is
-        answer = reencode_or_refuse(Path(asked["source"]), Path(asked["target"]))
+        chain = Path(asked["chain"]) if asked.get("chain") else None
+        answer = reencode_or_refuse(Path(asked["source"]), Path(asked["target"]), chain)
         signal.setitimer(signal.ITIMER_PROF, 0)
         sys.stdout.write(f"{json.dumps(answer)}\n")
         sys.stdout.flush()
 
 
-def reencode_or_refuse(source: Path, target: Path) -> dict[str, Any]:
+def reencode_or_refuse(source: Path, target: Path, chain: Path | None = None) -> dict[str, Any]:
     """Re-encode this file, or say why it is refused."""
     try:
-        return reencode(source, target)
+        return reencode(source, target, chain)
     except PictureRefused as refusal:
         return {"refused": str(refusal)}
     except BOMBS:
@@ -80,8 +83,11 @@ def reencode_or_refuse(source: Path, target: Path) -> dict[str, Any]:
         return {"refused": UNREADABLE}
 
 
-def reencode(source: Path, target: Path) -> dict[str, Any]:
-    """Write the first frame, upright, in sRGB, as PNG (or JPEG if it was one). Raises what Pillow raises."""
+def reencode(source: Path, target: Path, chain: Path | None = None) -> dict[str, Any]:
+    """Write the first frame, upright, in sRGB, as PNG (or JPEG if it was one). Raises what Pillow raises.
+
+    `chain`: the certificates by which our own credentials are known.
+    """
     content = source.read_bytes()
     check_parts(content)
     if kind_of(content[:START]) == "HEIF":
@@ -90,6 +96,7 @@ def reencode(source: Path, target: Path) -> dict[str, Any]:
         _check_size(picture.width, picture.height)
         kind = "JPEG" if picture.format in JPEGS else "PNG"
         animated = picture.format in ANIMATED and bool(getattr(picture, "is_animated", False))
+        claim = _claim(content, "JPEG" if kind == "JPEG" else str(picture.format), chain)
         made = to_srgb(_eight_bits(_upright(picture)))
         caption = _caption(picture)
     made.info = {}  # no profile, no location, no thumbnail
@@ -104,7 +111,20 @@ def reencode(source: Path, target: Path) -> dict[str, Any]:
         "recipe": recipe_in(content[:HEAD]),
         "caption": caption,
         "animated": animated,
+        "origin": {"sha256": hashlib.sha256(content).hexdigest(), "claim": claim},
     }
+
+
+def _claim(content: bytes, kind: str, chain: Path | None) -> dict[str, Any] | None:
+    """What the file's Content Credentials claim; None without any."""
+    if CREDENTIALS not in content:
+        return None
+    try:
+        from bot.provenance.claims import read_claim
+
+        return read_claim(content, kind, chain)
+    except Exception:  # as in reencode_or_refuse()
+        return {"valid": False}
 
 
 def _caption(picture: Image.Image) -> str:

@@ -22,7 +22,14 @@ from bot.chats.interface import (
     Reply,
     TextReply,
 )
-from bot.config import Config, LocalSettings, LogSettings, QueueSettings, TrainingLimits
+from bot.config import (
+    Config,
+    LocalSettings,
+    LogSettings,
+    PictureSettings,
+    QueueSettings,
+    TrainingLimits,
+)
 from bot.service import Bot
 from commands.answers import Form
 from engine.messages import EngineSettings, JobId, Sha256
@@ -128,6 +135,7 @@ def a_config(folder: Path, **changes: object) -> Config:
         queue=QueueSettings(),
         local=LocalSettings(port=0),
         log=LogSettings(),
+        pictures=PictureSettings(content_credentials=False),  # with them no two files are the same
     )
     return replace(config, **changes)  # type: ignore[arg-type]
 

@@ -15,6 +15,7 @@ from bot.config import (
     DiscordSettings,
     LocalSettings,
     LogSettings,
+    PictureSettings,
     QueueSettings,
     SlackSettings,
     TrainingLimits,
@@ -67,6 +68,7 @@ def test_every_key_is_in_the_shipped_file_with_a_comment_above_it() -> None:
         "adapters": {"folder"},
         "storage": {"database"},
         "queue": set(QueueSettings.__dataclass_fields__),
+        "pictures": set(PictureSettings.__dataclass_fields__),
         "local": set(LocalSettings.__dataclass_fields__),
         "discord": set(DiscordSettings.__dataclass_fields__) - {"guilds"},
         "slack": set(SlackSettings.__dataclass_fields__),
@@ -102,6 +104,9 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
     [queue]
     per_person = 5
     lease_seconds = 60
+    [pictures]
+    watermark = false
+    content_credentials = false
     [local]
     enabled = false
     address = "0.0.0.0"
@@ -146,6 +151,7 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
         adapters=tmp_path / "loras",
         database="sqlite+aiosqlite:////data/jobs.db",
         queue=QueueSettings(per_person=5, lease_seconds=60),
+        pictures=PictureSettings(watermark=False, content_credentials=False),
         local=LocalSettings(enabled=False, address="0.0.0.0", port=0, channels=("art", "night-shift")),
         log=LogSettings(level="debug", prompts=True, json=True),
         discord=DiscordSettings(
@@ -389,8 +395,8 @@ def test_a_mistake_in_a_later_table_is_one_sentence(
         (
             "qqq = 1",
             "qqq = 1 is an unknown key. "
-            "The known keys are engine, training, adapters, storage, queue, local, discord, slack, admins "
-            "and log.",
+            "The known keys are engine, training, adapters, storage, queue, local, discord, slack, admins, "
+            "log and pictures.",
         ),
         ("engine = 3", "engine must be a table with its keys below it, not 3."),
         (

@@ -20,6 +20,7 @@ THUMBNAIL_SIDE = 512  # pixels
 MOST_THUMBNAILS = 256  # in memory
 CACHED = {"Cache-Control": "private, max-age=3600"}
 FORMATS = ("PNG", "JPEG")
+JPEG_START = b"\xff\xd8\xff"
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 AT_ONCE = 4  # thumbnails that are made
 
@@ -75,6 +76,12 @@ class FileResponses:
                     thumbnail = await asyncio.to_thread(_make_thumbnail, content.file)
             self._thumbnails[sha256] = thumbnail
         return web.Response(body=thumbnail, content_type="image/webp", headers=CACHED)
+
+    async def picture_kind(self, sha256: Sha256) -> str:
+        """The media type of a picture that was made anew as it came. Raises HTTPNotFound."""
+        with await self._open(sha256) as content:
+            start = await asyncio.to_thread(content.file.read, len(JPEG_START))
+        return "image/jpeg" if start == JPEG_START else "image/png"
 
     async def _open(self, sha256: Sha256) -> Content:
         try:

@@ -48,6 +48,7 @@ class Uploads:
             web.post("/uploads", self._receive_pictures),
             web.post("/lora-files", self._receive_lora),
             web.get("/uploads/{sha256:[0-9a-f]{64}}.webp", self._send_thumbnail),
+            web.get("/uploads/{sha256:[0-9a-f]{64}}.png", self._send_original),
         ]
 
     async def _receive_pictures(self, request: web.Request) -> web.StreamResponse:
@@ -116,12 +117,21 @@ class Uploads:
 
     async def _send_thumbnail(self, request: web.Request) -> web.StreamResponse:
         """GET /uploads/HASH.webp: a picture that whoever asks sent, small."""
+        return await self._responses.thumbnail(await self._own(request))
+
+    async def _send_original(self, request: web.Request) -> web.StreamResponse:
+        """GET /uploads/HASH.png: all of a picture that whoever asks sent, to draw over it."""
+        sha256 = await self._own(request)
+        return await self._responses.original(request, sha256, await self._responses.picture_kind(sha256))
+
+    async def _own(self, request: web.Request) -> Sha256:
+        """The picture that is asked for, if whoever asks sent it. Raises HTTPNotFound."""
         sha256 = Sha256(request.match_info["sha256"])
         async with self._responses.database.reading() as session:
             me = await find_person(session, CHAT, person_of(request) or "")
             if me is None or sha256 not in await uploads.own(session, me.id, [sha256]):
                 raise web.HTTPNotFound(text="There is no such picture.")
-        return await self._responses.thumbnail(sha256)
+        return sha256
 
 
 def _upload_json(sent: IntakeResult) -> dict[str, Any]:

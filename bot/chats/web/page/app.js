@@ -12,7 +12,7 @@ import { lightbox } from "./lightbox.js";
 import { LoraLibrary } from "./loras.js";
 import { showError } from "./notices.js";
 import { askName, renamePerson, saveName, showMe } from "./profile.js";
-import { fillForm, openForm, openFormForMessage, openFormForRecipe, press, sendMessage } from "./requests.js";
+import { fillForm, openForm, openFormForMessage, openFormForPicture, openFormForRecipe, press, sendMessage } from "./requests.js";
 import { drawSidebar, foldSidebar, markRead, nextTheme, noteNewest, showTheme, systemDark, toggleSidebar } from "./sidebar.js";
 import { state } from "./state.js";
 import { loadOlderCards, removeCard, seekCard, showCard } from "./timeline.js";
@@ -106,6 +106,7 @@ function listenToComposer() {
   $("open-form").onclick = openFormForMessage;
   $("train-these").onclick = () => openForm("train");
   $("chips").addEventListener("recipe", (event) => openFormForRecipe(event.detail));
+  $("chips").addEventListener("picture", (event) => openFormForPicture(event.detail));
   listenForFiles();
 }
 

@@ -3,17 +3,24 @@
 import { $ } from "./dom.js";
 import { filesIn } from "./folders.js";
 import { openFormTray } from "./form.js";
+import { draggedPicture } from "./picture_reference.js";
 import { PictureTray } from "./picture_tray.js";
 import { state } from "./state.js";
 
 export const tray = new PictureTray($("chips"), {
   onChange: ({ sent }) => ($("train-these").hidden = !sent.length || !state.commands.has("train")),
-  onRecipe: (recipe) => $("chips").dispatchEvent(new CustomEvent("recipe", { detail: recipe })),
 });
 
-/** Files go to the form that asks for some, else beside the message. */
+const tell = (/** @type {string} */ event, /** @type {string} */ detail) => $("chips").dispatchEvent(new CustomEvent(event, { detail }));
+const readRecipe = ({ recipe }) => recipe && tell("recipe", recipe);
+
+/** Files go to the form that asks for some, else beside the message. A picture that comes while nothing else is there
+ * and nothing is written is painted from: by its recipe if it carries one, else as the picture that it is. */
 function addFiles(/** @type {Iterable<File>} */ files) {
-  (openFormTray() ?? tray).add([...files]);
+  if ($("brush").open) return;
+  const form = openFormTray();
+  if (form) form.add([...files]);
+  else tray.add([...files], (sent) => (sent.recipe || tray.items.size > 1 || $("message").value ? readRecipe(sent) : tell("picture", sent.sha256)));
 }
 
 export function listenForFiles() {
@@ -37,9 +44,11 @@ export function listenForFiles() {
     event.preventDefault();
     inside = 0;
     showDrop();
-    filesIn(event.dataTransfer).then(addFiles);
+    const painted = draggedPicture(event.dataTransfer); // browsers hand over its file, too
+    if (painted) tell("picture", painted);
+    else filesIn(event.dataTransfer).then(addFiles);
   });
   addEventListener("paste", (event) => event.clipboardData?.files.length && addFiles(event.clipboardData.files));
   $("attach").onclick = () => $("files").click();
-  $("files").onchange = (event) => tray.add([...event.target.files]).then(() => (event.target.value = ""));
+  $("files").onchange = (event) => tray.add([...event.target.files], readRecipe).then(() => (event.target.value = ""));
 }

@@ -146,7 +146,7 @@ export class CardView {
     const { wide, crisp } = displaySize(picture, many ? LONGEST.many : LONGEST.alone);
     const name = many ? `Picture ${picture.place} of ${card.title}` : card.title;
     const image = el("img", {
-      src: picture.thumb, alt: name, width: picture.width, height: picture.height, class: crisp ? "pixels" : null, draggable: "false",
+      src: picture.thumb, alt: name, width: picture.width, height: picture.height, class: crisp ? "pixels" : null, draggable: "true",
     });
     const open = el("button", { class: "open", type: "button", "aria-label": `Open: ${name}`, onclick: () => lightbox.openCard(card.job, picture.place) }, image);
     const actions = card.buttons.filter((action) => many && action.picture === picture.place && this.#allows(action));
@@ -169,8 +169,9 @@ export class CardView {
 
   /** Buttons, and a list of the actions that are wanted less. */
   #controls(/** @type {Action[]} */ actions) {
-    const more = actions.filter((action) => action.more);
-    const buttons = actions.filter((action) => !action.more).map((action) => this.#button(action));
+    const isListed = (/** @type {Action} */ action) => action.more && !action.id.startsWith("part:"); // which has a brush here
+    const more = actions.filter(isListed);
+    const buttons = actions.filter((action) => !isListed(action)).map((action) => this.#button(action));
     return more.length ? [...buttons, this.#moreList(more)] : buttons;
   }
 

@@ -5,10 +5,9 @@ import { announce } from "./feedback.js";
 import { state } from "./state.js";
 
 const MEGABYTE = 2 ** 20;
-const EMPTY_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="; // one pixel that shows nothing
 
 /** By kind of option. `megabytes` are as the server takes them; `hash` finds the stored file's in the server's answer. */
-const KINDS = {
+export const KINDS = {
   lora_file: {
     accept: ".safetensors",
     icon: "lora",
@@ -85,71 +84,8 @@ export function fileField(/** @type {{name: string, label: string, type: string}
   return { field, add: (/** @type {File[]} */ files) => send(files[0]) };
 }
 
-/** A field for a picture: one that is sent, or one that was painted here, by its job. `add` takes files that come by another way. */
-export function imageField(/** @type {import("./state.js").Parameter} */ { name, label, help }, /** @type {string} */ id, /** @type {string} */ value) {
-  const kind = KINDS.picture;
-  const status = el("span", { class: "allowed", role: "status" });
-  const shown = el("img", { alt: "" });
-  const input = el("input", { id, name, placeholder: "A job's picture, such as k3f9qa:2", "aria-describedby": `${id}-help`, oninput: () => show() });
-  const chooser = el("input", { type: "file", accept: kind.accept, hidden: true, onchange: () => send(chooser.files[0]) });
-  const choose = el("button", { type: "button", class: "quiet", onclick: () => chooser.click() }, icon(kind.icon), "Send one");
-  const clear = el("button", { type: "button", class: "quiet", onclick: () => set("") }, "Clear");
-
-  function show() {
-    shown.src = addressOf(input.value) || EMPTY_IMAGE;
-    clear.hidden = !input.value;
-  }
-
-  function set(/** @type {string} */ text) {
-    input.value = text;
-    status.textContent = "";
-    show();
-  }
-
-  async function send(/** @type {File|undefined} */ file) {
-    chooser.value = "";
-    if (!file) return;
-    set("");
-    input.dataset.waiting = "true";
-    status.textContent = "Sending…";
-    try {
-      if (file.size > kind.megabytes * MEGABYTE) throw new Error(`The picture is larger than ${kind.megabytes} MB.`);
-      const answer = await upload(kind.address(file), file, (share) => (status.textContent = `Sending… ${Math.round(100 * share)}%`));
-      set(kind.hash(answer));
-      status.textContent = answer.pictures[0].note || file.name;
-    } catch (error) {
-      status.textContent = error.message;
-      announce(error.message);
-    } finally {
-      delete input.dataset.waiting;
-    }
-  }
-
-  function take(/** @type {DragEvent} */ event) {
-    if (!event.dataTransfer.files.length) return;
-    event.preventDefault();
-    event.stopPropagation(); // it is for this field alone
-    send(event.dataTransfer.files[0]);
-  }
-
-  set(value);
-  const row = el("div", { class: "image-field" }, shown, input, choose, clear);
-  const field = el("div", { class: "field wide" }, el("label", { for: id }, label, status), row, chooser, el("small", { id: `${id}-help` }, help));
-  field.addEventListener("dragover", (event) => event.preventDefault());
-  field.addEventListener("drop", take);
-  return { field, add: (/** @type {File[]} */ files) => send(files[0]) };
-}
-
-/** Where a small one of a picture lies: of one that I sent, or of a job that is on the page; else "". */
-function addressOf(/** @type {string} */ text) {
-  if (/^[0-9a-f]{64}$/.test(text)) return `/uploads/${text}.webp`;
-  const [job, place] = text.trim().toLowerCase().split(":");
-  const view = [...state.cards.values()].find(({ card }) => card.job === job);
-  return view?.card.pictures.find((picture) => !place || String(picture.place) === place)?.thumb ?? "";
-}
-
 /** Send it; the server's answer. `onProgress` hears how much of it is there, which only XMLHttpRequest tells. @returns {Promise<any>} */
-function upload(/** @type {string} */ address, /** @type {File} */ file, /** @type {(share: number) => void} */ onProgress) {
+export function upload(/** @type {string} */ address, /** @type {File} */ file, /** @type {(share: number) => void} */ onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", address);

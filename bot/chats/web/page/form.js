@@ -2,8 +2,9 @@
 
 import { rangeText } from "./commands.js";
 import { $, el, icon } from "./dom.js";
-import { fileField, imageField, isFile } from "./file_field.js";
+import { fileField, isFile } from "./file_field.js";
 import { plural } from "./format.js";
+import { imageField, maskField } from "./image_field.js";
 import { picturesField } from "./pictures_field.js";
 
 /** @typedef {import("./state.js").Parameter} Parameter */
@@ -14,6 +15,14 @@ const EMPTY_TEXT = '""'; // an empty text that is meant, as the server reads for
 /** What takes pictures that are dropped or pasted anywhere while the form is open. @type {{add: (files: File[]) => unknown}|null} */
 let tray = null;
 
+/** Opens the brush of a form that has a mask to draw. @type {(() => unknown)|null} */
+let draw = null;
+
+/** Draw over the form's picture, where the form is open and has a mask. */
+export function drawMask() {
+  if ($("form").open) draw?.();
+}
+
 /** What takes pictures in the form, if it is open and asks for some. */
 export function openFormTray() {
   return $("form").open ? tray : null;
@@ -21,13 +30,13 @@ export function openFormTray() {
 
 /** Show the form; `send` gets the values by name, and the text that it returns is shown as what is wrong. */
 export function showForm(/** @type {Command} */ command, /** @type {Record<string, string>} */ values, send) {
-  tray = null;
+  tray = draw = null;
   $("form-title").textContent = `/${command.name}`;
   $("form-about").textContent = command.help;
   $("form-wrong").textContent = "";
   $("form-send").textContent = command.submit;
   const compact = command.parameters.some((parameter) => parameter.type === "pictures");
-  const newFields = (parameters) => parameters.map((parameter) => newField(parameter, values[parameter.name], compact));
+  const newFields = (parameters) => parameters.map((parameter) => newField(command, parameter, values[parameter.name], compact));
   const first = command.parameters.filter((parameter) => !parameter.more);
   const more = command.parameters.filter((parameter) => parameter.more);
   $("form").classList.toggle("large", compact);
@@ -85,11 +94,16 @@ async function submit(event, /** @type {Command} */ command, send) {
   }
 }
 
-function newField(/** @type {Parameter} */ parameter, /** @type {string|undefined} */ given, /** @type {boolean} */ compact) {
+function newField(/** @type {Command} */ command, /** @type {Parameter} */ parameter, /** @type {string|undefined} */ given, /** @type {boolean} */ compact) {
   const id = `field-${parameter.name}`;
   const value = given === EMPTY_TEXT ? "" : (given ?? parameter.default ?? "");
   if (parameter.type === "hidden") return hiddenField(parameter, value);
   if (parameter.type === "boolean") return checkbox(parameter, id, value);
+  if (isMask(command, parameter)) {
+    const mask = maskField(parameter, id, value, neighbours(command));
+    draw = mask.draw;
+    return mask.field;
+  }
   if (isFile(parameter.type)) {
     const file = fileField(parameter, id, value);
     if (parameter.type === "picture") tray ??= file;
@@ -117,6 +131,24 @@ function newField(/** @type {Parameter} */ parameter, /** @type {string|undefine
     control,
     help,
   );
+}
+
+/** Whether it is drawn over the picture that the same form asks for. */
+function isMask(/** @type {Command} */ { parameters }, /** @type {Parameter} */ { name, type }) {
+  return type === "picture" && name === "mask" && parameters.some((other) => other.type === "image");
+}
+
+/** What a mask has to do with in its form: the picture, the words, and how the form is sent. */
+function neighbours(/** @type {Command} */ { parameters, submit }) {
+  const control = (/** @type {Parameter} */ { name }) => $("fields").querySelector(`[name="${name}"]`);
+  const words = parameters.find(({ spoken }) => spoken);
+  return {
+    image: () => control(parameters.find(({ type }) => type === "image")),
+    words: () => control(words),
+    wanted: words.help,
+    submit,
+    send: () => $("form").querySelector("form").requestSubmit(),
+  };
 }
 
 function hiddenField(/** @type {Parameter} */ { name }, /** @type {string} */ value) {

@@ -63,7 +63,7 @@ class Item {
     );
     this.name = name;
     this.path = name; // with the folders that it came in
-    this.alone = false; // it came without others
+    /** @type {((sent: Sent) => void)|null} */ this.whenAlone = null; // hears of it, if it came without others
   }
 
   /** The bot has it. */
@@ -88,14 +88,12 @@ class Item {
   }
 }
 
-/** A list of pictures that grows by files. `onChange` is called whenever what it holds is another, `onRecipe` with
- * the recipe of a picture that comes alone and carries one. */
+/** A list of pictures that grows by files. `onChange` is called whenever what it holds is another. */
 export class PictureTray {
-  constructor(/** @type {HTMLElement} */ list, { captions = false, onChange = (/** @type {PictureTray} */ _) => {}, onRecipe = (/** @type {string} */ _) => {} } = {}) {
+  constructor(/** @type {HTMLElement} */ list, { captions = false, onChange = (/** @type {PictureTray} */ _) => {} } = {}) {
     this.list = list;
     this.captions = captions;
     this.onChange = onChange;
-    this.onRecipe = onRecipe;
     /** @type {Set<Item>} */ this.items = new Set();
     /** @type {[File, Item][]} */ this.queue = [];
     /** @type {Map<string, string>} */ this.captionFiles = new Map(); // captions that came as files, by the picture's name
@@ -112,13 +110,14 @@ export class PictureTray {
     return this.sending + this.queue.length > 0;
   }
 
-  async add(/** @type {Iterable<File>} */ files) {
+  /** Send these; `whenAlone` hears what became of a picture that came without others. */
+  async add(/** @type {Iterable<File>} */ files, /** @type {((sent: Sent) => void)|null} */ whenAlone = null) {
     const all = [...files].filter((file) => pathOf(file) === file.name || isWanted(file)); // a folder may have anything in it
     const tables = []; // read last, when their pictures are here
     for (const file of all) {
       if (this.captions && isText(file)) await this.#readCaption(file);
       else if (this.captions && isTable(file)) tables.push(file);
-      else this.#enqueue(file, all.length === 1);
+      else this.#enqueue(file, all.length === 1 ? whenAlone : null);
     }
     for (const file of tables) await this.#readTable(file);
     this.noteChange();
@@ -176,9 +175,9 @@ export class PictureTray {
     for (const { name: whose, reason } of [...refused, ...absent]) this.#append(new Item(this, whose, "")).refuse(reason);
   }
 
-  #enqueue(/** @type {File} */ file, /** @type {boolean} */ alone) {
+  #enqueue(/** @type {File} */ file, whenAlone) {
     const item = this.#append(new Item(this, file.name, isZip(file) ? "" : URL.createObjectURL(file)));
-    item.alone = alone;
+    item.whenAlone = whenAlone;
     item.path = pathOf(file);
     item.caption.value = this.captionFiles.get(stem(item.path)) ?? "";
     if (file.size > (isZip(file) ? LARGEST_ZIP : LARGEST_PICTURE)) {
@@ -216,7 +215,7 @@ export class PictureTray {
       if (isZip(file)) this.#unpack(item, pictures, refused);
       else {
         item.accept(pictures[0]);
-        if (item.alone && pictures[0].recipe) this.onRecipe(pictures[0].recipe);
+        item.whenAlone?.(pictures[0]);
       }
     } catch (error) {
       item.refuse(error.message || "It could not be sent. Try again.");

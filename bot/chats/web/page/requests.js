@@ -6,7 +6,7 @@ import { remember, setMessage } from "./composer.js";
 import { connection } from "./connection.js";
 import { $ } from "./dom.js";
 import { confirmPress, showToast } from "./feedback.js";
-import { showCaptionsOnly, showForm } from "./form.js";
+import { drawMask, showCaptionsOnly, showForm } from "./form.js";
 import { loadFavourites } from "./gallery.js";
 import { addNotice, showError } from "./notices.js";
 import { state } from "./state.js";
@@ -42,7 +42,8 @@ export async function press({ action, button, question }) {
     const { reply } = await connection.request({ press: captions ? action.id.replace("captions:", "edit:") : action.id });
     if (reply.ok && action.id.startsWith("keep:")) await loadFavourites();
     if (reply.ok && reply.text && !reply.files.length) showToast(reply.text); // the card shows it too
-    else handleReply(reply, `${action.emoji} ${action.label}`, captions);
+    else await handleReply(reply, `${action.emoji} ${action.label}`, captions);
+    if (action.id.startsWith("part:") && reply.form) drawMask();
   } catch (error) {
     showError(error.message);
   } finally {
@@ -56,8 +57,9 @@ export async function fillForm(/** @type {string} */ command, /** @type {Record<
 }
 
 /** `echo` is what was said or pressed; `captions`: of a form only the captions are wanted. */
-function handleReply(reply, /** @type {string} */ echo, captions = false) {
-  if (reply.form) openForm(reply.form.command, reply.form.values, reply.text, captions);
+async function handleReply(reply, /** @type {string} */ echo, captions = false) {
+  // A recipe starts from words, also where a picture lies beside the message.
+  if (reply.form) await openForm(reply.form.command, { image: "", ...reply.form.values }, reply.text, captions);
   else if (reply.text || reply.files.length || reply.loras.length) addNotice({ ...reply, echo });
   if (reply.job) {
     scrollToNewest();
@@ -70,8 +72,7 @@ export async function openForm(/** @type {string} */ name, values = {}, note = "
   const command = state.commands.get(name);
   if (!command) return;
   const pictures = command.parameters.find(({ type }) => type === "pictures") ?? command.parameters.find(({ type }) => type === "picture" || type === "image");
-  const taken = values[pictures?.name] || (pictures?.type === "image" && Object.keys(values).length); // a recipe starts from words
-  showForm(command, { ...values, ...(taken ? {} : fromTray(pictures)) }, async (filled) => {
+  showForm(command, { ...values, ...(pictures?.name in values ? {} : fromTray(pictures)) }, async (filled) => {
     const reply = await fillForm(name, filled);
     if (!reply.ok) return reply.text;
     if (pictures) tray.clear();
@@ -107,6 +108,11 @@ export function openFormForMessage() {
   const rest = text.replace(/^\/\S+\s*/, "").replace(name.includes(" ") ? /^\S+\s*/ : "", "");
   const positional = positionalOf(command);
   openForm(command?.name, positional && rest && !/(^|\s)--\w/.test(rest) ? { [positional.name]: rest } : {});
+}
+
+/** The form that paints from a picture: the hash of one that was sent, or a job's such as k3f9qa:2. */
+export function openFormForPicture(/** @type {string} */ image) {
+  if (!document.querySelector("dialog[open]")) openForm("imagine", { image });
 }
 
 /** The form that paints like a picture that carries this recipe; where it is none nothing happens. */

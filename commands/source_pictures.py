@@ -66,15 +66,15 @@ async def resolve_picture(context: Context, reference: PictureReference) -> Sour
         return SourcePicture(sha256=reference.sha256, width=width, height=height)
     if not isinstance(context, ChatContext):
         raise InvalidRequest("There are no jobs in a terminal. Name a picture's file.")
-    return choose_picture(context, await _find_job(context, reference), reference.place)
+    view = await _find_job(context, reference)
+    if reference.place == 0:
+        return await _start_of(context, view)
+    return choose_picture(context, view, reference.place)
 
 
 def choose_picture(context: ChatContext, view: JobView, place: int | None) -> SourcePicture:
     """A picture of this job: the only one, or the one at this place. Raises InvalidRequest."""
-    if view.adult and not (context.adult or context.direct):
-        raise InvalidRequest(f"Job {view.id} is from a channel for adults. Use it in such a channel.")
-    if place == 0:
-        return _start_of(view)
+    _check_adult(context, view)
     places = {picture.place: picture for picture in view.pictures}
     if not places:
         what = "has no pictures" if view.ended_at else "is not painted yet"
@@ -132,16 +132,28 @@ async def _find_seen(context: ChatContext, job: str) -> JobView | None:
     return None if hidden else seen
 
 
-def _start_of(view: JobView) -> SourcePicture:
-    """The picture that this job started from, with about its ratio. Raises InvalidRequest."""
+def _check_adult(context: ChatContext, view: JobView) -> None:
+    if view.adult and not (context.adult or context.direct):
+        raise InvalidRequest(f"Job {view.id} is from a channel for adults. Use it in such a channel.")
+
+
+async def _start_of(context: ChatContext, view: JobView) -> SourcePicture:
+    """The picture that this job started from. What was sent is its sender's alone. Raises InvalidRequest."""
+    _check_adult(context, view)
     request = view.request
     if not isinstance(request, Paint) or request.source is None:
         raise InvalidRequest(f"Job {view.id} started from words alone. Name a picture, such as {view.id}:1.")
     source, size = request.source, request.size
-    sides = (size.width, size.height) if isinstance(size, Size) else (size.across, size.down)
-    return SourcePicture(
-        sha256=source.sha256, width=sides[0], height=sides[1], job=source.job, place=source.place
-    )
+    if source.job:
+        return await resolve_picture(context, PictureReference(job=JobId(source.job), place=source.place))
+    if not await uploads.own(context.session, context.person.id, [source.sha256]):
+        raise InvalidRequest(
+            f"What job {view.id} started from is for who sent it alone. Start from {view.id}:1 instead."
+        )
+    width, height = await uploads.size_of(context.session, source.sha256)
+    if not width:  # sent too long ago: about its ratio
+        width, height = (size.width, size.height) if isinstance(size, Size) else (size.across, size.down)
+    return SourcePicture(sha256=source.sha256, width=width, height=height)
 
 
 async def _find_job(context: ChatContext, reference: PictureReference) -> JobView:

@@ -7,7 +7,7 @@ from commands.recipe_text import command_text
 from commands.source_pictures import origins
 from commands.syntax.picture_reference import read_picture_reference
 from engine.messages import InvalidRequest, JobId, Paint, Ratio, Sha256, Size
-from storage import pictures, privacy
+from storage import limits, pictures, privacy
 from storage.views import JobView
 from tests.commands.chat import Chat, request_of
 
@@ -196,16 +196,24 @@ async def test_show_walks_back_through_what_a_picture_came_from(chat: Chat) -> N
     assert await chat.says("bob", f"/show {second}") == ShowCard(job=second, text=later.text.splitlines()[1])
 
 
-async def test_everybody_can_go_on_from_what_a_job_started_from(chat: Chat) -> None:
+async def test_what_was_sent_is_gone_on_from_by_who_sent_it_alone(chat: Chat) -> None:
     await chat.sends("ana", SENT, size=(960, 640))
     job = await painted(chat, line=f"/imagine a wolf --image {SENT} --strength 0.4")
     await chat.forgets_uploads()
 
-    form = await chat.presses("bob", f"edit:{job}")
+    form = await chat.presses("ana", f"edit:{job}")
 
     assert isinstance(form, Form) and form.values["image"] == f"{job}:0"
-    request = request_of(await chat.fills("bob", form.command, form.values))
+    request = request_of(await chat.fills("ana", form.command, form.values))
     assert request.source == (request_of_view(await chat.sees(job))).source
+    again = await chat.presses("bob", f"again:{job}")
+    for seen in (job, request_of(again).job):
+        assert await refusal(chat, "bob", f"/imagine a wolf --image {seen}:0 --strength 0.1") == (
+            f"What job {seen} started from is for who sent it alone. Start from {seen}:1 instead."
+        )
+    other = await painted(chat, line=f"/imagine a bear --image {job}")
+    from_it = request_of(await chat.says("bob", f"/imagine a bear --image {other}:0"))
+    assert from_it.source is not None and from_it.source.job == job
     assert "started from words alone" in await refusal(
         chat, "bob", f"/imagine a wolf --image {await painted(chat)}:0"
     )
@@ -229,6 +237,9 @@ async def test_a_sent_picture_stays_with_the_job_of_who_sent_it_and_goes_with_it
 
     assert isinstance(again, CreateJob)
     assert await is_needed(chat, SENT)
+    view = await chat.sees(job)
+    async with chat.database.reading() as session:
+        assert SENT in await limits.files(session, view.space_id, view.person_id)
     hers = await chat.files("ana", f"/imagine an owl --image {SENT}")
     assert "no longer here" in await refusal(chat, "bob", f"/imagine an owl --image {SENT}")
     await chat.says("ana", f"/cancel {hers}")

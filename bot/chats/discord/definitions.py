@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import discord
@@ -229,6 +229,7 @@ def _file_options(command: AnyCommand, parameter: Parameter) -> list[SlashOption
         sent = SlashOption(name=parameter.name, help=help, annotation=attachment, required=must)
         if parameter.is_file:
             return [sent]
+        sent = replace(sent, help=help.partition(", such as")[0])
         return [sent, SlashOption(name=f"{parameter.name}{REFERENCE}", help=REFERENCE_HELP, annotation=str)]
     single = parameter.name.removesuffix("s")
     first = next(other for other in command.files if other.kind == "pictures")

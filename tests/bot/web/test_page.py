@@ -184,6 +184,24 @@ async def test_a_form_has_every_option_and_paints(comes: Comes) -> None:
     assert await ana.seed(card) == "12345678901234567"
 
 
+async def test_a_card_leads_to_the_picture_that_it_started_from(comes: Comes) -> None:
+    ana = await comes()
+    first = await ana.paints("/imagine a fox --steps 2")
+    job = await first.get_attribute("data-job")
+
+    await first.get_by_label("More").select_option(f"image:{job}")
+    form = ana.page.get_by_role("dialog", name="/imagine")
+    await expect(form.get_by_label("image")).to_have_value(f"{job}:1")
+    await expect(form.locator(".image-field img")).to_have_attribute("src", re.compile(f"/thumbs/.*{job}/1"))
+    await form.get_by_label("prompt").fill("")
+    await form.get_by_role("button", name="Paint", exact=True).click()
+    second = await ana.new_card([str(job)])
+    await second.get_by_role("button", name=f"{job}, picture 1").click()
+
+    await expect(first).to_be_focused()
+    await expect(first).to_have_class(re.compile("highlighted"))
+
+
 async def test_a_form_begins_with_my_own_defaults_and_an_emptied_field_is_empty(comes: Comes) -> None:
     ana = await comes()
     await ana.says("/settings --steps 2 --no hat")

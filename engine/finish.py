@@ -215,5 +215,7 @@ class Finisher:
             finish=Finish(),
         )
         size = Size(width=canvas.picture.width, height=canvas.picture.height)
-        seed = (painting.seed + number) % (SEED[1] + 1)
-        return Painting(request, seed, painting.variation_seed, size, self._model, canvas)
+        seed, variation_seed = (
+            (seed + number) % (SEED[1] + 1) for seed in (painting.seed, painting.variation_seed)
+        )
+        return Painting(request, seed, variation_seed, size, self._model, canvas)

@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Generator
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.Image import Resampling
-from torch import Tensor
 
 from engine.messages import EngineSettings
 from engine.sdxl.model import DEMO, CannotLoad, check_file, first_sentence
@@ -27,15 +26,6 @@ PICKLES = (".pth", ".pt", ".ckpt")
 log = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
-
-
-class Network(Protocol):
-    """What is used of a network that spandrel has read."""
-
-    scale: int
-
-    def __call__(self, image: Tensor) -> Tensor:
-        """The picture (1, 3, h, w) from 0 to 1, `scale` times as large."""
 
 
 class Upscaler:

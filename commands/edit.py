@@ -39,7 +39,8 @@ EDIT_GUIDANCE = 3.0  # low, so that what is painted fits its surroundings (docs/
 
 NO_PICTURE = "Which picture? Send one, or name a job's, such as --image k3f9qa:2."
 NO_PLACE = (
-    "Where? Say --place top left, left half or A1-B2, or send a mask in which white is what is painted anew."
+    "Where? Say --place top left, left half or A1-B2, --where and what is there, or send a mask in which "
+    "white is what is painted anew."
 )
 
 
@@ -55,6 +56,9 @@ async def edit(
         Places | None,
         Option("Where: top left, left half, middle, cells A1-C3", read=read_places, main=True),
     ] = None,
+    where: Annotated[
+        str, Option("What to paint over, in words: the star", main=True, otherwise="by its place")
+    ] = "",
     mask: Annotated[
         Sha256 | None, Option("A mask of the same size: white is painted", kind="picture")
     ] = None,
@@ -76,7 +80,7 @@ async def edit(
     """Paint a part of a picture anew and keep the rest as it is."""
     if image is None:
         raise InvalidRequest(NO_PICTURE)
-    if place is None and mask is None:
+    if place is None and mask is None and not where:
         raise InvalidRequest(NO_PLACE)
     picture = await resolve_picture(context, image)
     recipe = recipe_of(picture, context.job)
@@ -95,6 +99,8 @@ async def edit(
         source=replace(
             picture.source(strength, CHANGE),
             mask=mask,
+            where=where,
+            caption=picture.caption,
             area=str(place or ""),
             regions=() if place is None else place.regions,
             invert=invert,

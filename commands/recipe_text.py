@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from commands.blend import blend
 from commands.compare import compare, refiner_of, weights_of
 from commands.edit import edit
 from commands.extend import CHANGES, Way, extend
@@ -22,6 +23,7 @@ from commands.syntax.values import value_text
 from commands.training_options import differences
 from commands.upscale import upscale
 from engine.messages import (
+    Ingredient,
     InvalidRequest,
     JobId,
     Paint,
@@ -71,6 +73,8 @@ def command_of(paint: Paint) -> Command[..., Any]:
         return compare
     if not paint.denoises:
         return upscale
+    if paint.blend:
+        return blend
     if paint.source is None:
         return imagine
     if paint.source.is_extended:
@@ -91,7 +95,7 @@ def fields(paint: Paint, seed: int) -> tuple[tuple[str, str], ...]:
         (parameter.label, value_text(values[parameter.name]))
         for parameter in command_of(paint).parameters
         if parameter.name in USUAL or values[parameter.name] != parameter.default
-        if parameter.name not in ("prompt", "image")
+        if parameter.name != "prompt" and parameter.kind != "image"
     )
 
 
@@ -168,7 +172,27 @@ def _values(paint: Paint) -> dict[str, Any]:
         "refine": paint.finish.refine,
         "image": reference_to(paint),
         **({"strength": Source.strength} if paint.source is None else _source_values(paint.source)),
+        **(_blend_values(paint) if paint.blend else {}),
     }
+
+
+def _blend_values(paint: Paint) -> dict[str, Any]:
+    """What is blended, as values of the command that does it."""
+    names = [parameter.name for parameter in blend.parameters if parameter.kind == "image"]
+    references = [_reference_to_ingredient(ingredient) for ingredient in paint.blend]
+    weights = tuple(ingredient.weight for ingredient in paint.blend)
+    return {
+        **dict.fromkeys(names),
+        **dict(zip(names, references, strict=False)),
+        "weights": weights if len(set(weights)) > 1 else (),
+        "strength": paint.blend_strength,
+    }
+
+
+def _reference_to_ingredient(ingredient: Ingredient) -> PictureReference:
+    if ingredient.job:
+        return PictureReference(job=JobId(ingredient.job), place=ingredient.place)
+    return PictureReference(sha256=ingredient.sha256)
 
 
 def _source_values(source: Source) -> dict[str, Any]:
@@ -176,6 +200,7 @@ def _source_values(source: Source) -> dict[str, Any]:
     return {
         "strength": source.strength,
         "place": Places(text=source.area, regions=source.regions) if source.regions else None,
+        "where": source.where,
         "mask": source.mask,
         "invert": source.invert,
         "grow": source.grow,

@@ -13,6 +13,7 @@ from commands.admin.queue import admin_queue
 from commands.admin.rules import admin_rules
 from commands.admin.stats import admin_stats
 from commands.answers import Answer, CreateJob, Form, RunTask, ShowCard, Text
+from commands.blend import blend
 from commands.cancel import cancel
 from commands.compare import compare
 from commands.context import ChatContext
@@ -94,6 +95,7 @@ _commands: dict[str, AnyCommand] = {
         edit,
         extend,
         upscale,
+        blend,
         train,
         training,
         loras,

@@ -8,6 +8,7 @@ from commands.job_lookup import check_not_deleted, find_job
 from commands.syntax.parser import shorten
 from commands.syntax.picture_reference import PictureReference
 from engine.messages import (
+    CAPTION_CHARACTERS,
     SIDE,
     SIDE_MULTIPLE,
     Ingredient,
@@ -40,6 +41,15 @@ class SourcePicture:
     job: str = ""
     place: int = 1
     request: Paint | None = None
+
+    @property
+    def caption(self) -> str:
+        """What it shows, as far as what asked for it says; "" of a picture that was sent."""
+        words, request = [], self.request
+        if request is not None:
+            source = request.source
+            words = [source.caption if source is not None and source.is_partial else "", request.prompt]
+        return ", ".join(filter(None, words))[:CAPTION_CHARACTERS]
 
     @property
     def shape(self) -> Size | Ratio | None:

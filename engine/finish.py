@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from PIL import Image
 from PIL.Image import Resampling
@@ -40,12 +39,19 @@ NO_UPSCALER = "Nothing enlarges pictures here. Whoever runs this bot can set [en
 class Finisher:
     """Plans and takes the steps that follow a picture's denoising."""
 
-    def __init__(self, model: Model, settings: EngineSettings, safety: Safety, files: PictureFiles) -> None:
+    def __init__(
+        self,
+        model: Model,
+        settings: EngineSettings,
+        safety: Safety,
+        files: PictureFiles,
+        sources: SourcePictures,
+    ) -> None:
         """Raises CannotLoad where the configured upscaler cannot be loaded."""
         self._model = model
         self._safety = safety
         self._files = files
-        self._sources = SourcePictures(Path(settings.files), model.base.vae, model.side)
+        self._sources = sources
         self._upscaler = load_upscaler(settings, model.device, model.precision)
 
     def resolve_size(self, request: Paint) -> Size:
@@ -94,19 +100,19 @@ class Finisher:
             steps += len(tiles) * steps_at_strength(request.steps, request.finish.refine)[1]
         return steps
 
-    def read_source(self, painting: Painting, source: Source) -> None:
-        """Read the picture that it starts from. Raises InvalidRequest."""
+    def read_source(self, painting: Painting) -> None:
+        """Take the next step towards the picture that it starts from. Raises InvalidRequest."""
+        request = painting.request
         if painting.canvas is not None:
             painting.start = self._sources.encode(painting.canvas.picture)
-        elif painting.request.denoises:
-            painting.start = self._sources.get(source, painting.request.size)
-            painting.size = painting.start.size
-            painting.finish_steps = self.count_steps(
-                painting.request, painting.size.width, painting.size.height
-            )
-        else:
-            picture = self._sources.read(source.sha256)
-            painting.finish_steps = self.count_steps(painting.request, *picture.size)
+        elif request.denoises:
+            painting.start = self._sources.step(request)
+            if painting.start is not None:
+                painting.size = painting.start.size
+                painting.finish_steps = self.count_steps(request, painting.size.width, painting.size.height)
+        elif request.source is not None:
+            picture = self._sources.read(request.source.sha256)
+            painting.finish_steps = self.count_steps(request, *picture.size)
             self._begin(painting, picture)
 
     def read(self, painting: Painting, decoding: Decoding) -> None:

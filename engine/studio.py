@@ -38,6 +38,7 @@ from engine.sdxl.model import Model
 from engine.sdxl.painting import Painting, Stage, predict
 from engine.sdxl.preview import fit_preview
 from engine.sdxl.prompts import EmbeddingCache, PromptEncoder
+from engine.sdxl.source_picture import SourcePictures
 from engine.step_clock import make_clock
 from engine.step_queue import Step, StepQueue
 from engine.tasks.comparison import paintable_variants, variant_requests
@@ -86,7 +87,8 @@ class Studio:
         self._batcher = Batcher(settings.largest_batch, self._forward_cost)
         self._jobs: dict[JobId, Job] = {}
         self._files = PictureFiles(model, settings, self._scorer)
-        self._finisher = Finisher(model, settings, self._safety, self._files)
+        sources = SourcePictures(folder, model, encoders[0], None if captioner is None else captioner.caption)
+        self._finisher = Finisher(model, settings, self._safety, self._files, sources)
         self._steps = StepQueue(make_clock(model.device), Deadlines(settings.deadline_floor_seconds))
 
     @property
@@ -273,8 +275,9 @@ class Studio:
         match first.stage:
             case Stage.LOAD:
                 self._load(first)
-            case Stage.SOURCE if first.request.source is not None:
-                self._finisher.read_source(first, first.request.source)
+            case Stage.SOURCE:
+                self._adapters.apply(())  # words are found by the model alone
+                self._finisher.read_source(first)
             case Stage.WORDS:
                 self._adapters.apply(first.adapter_mix)
                 first.begin(

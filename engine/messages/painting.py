@@ -6,7 +6,7 @@ from enum import StrEnum
 from engine.messages.checks import InvalidRequest, check_adapter_name, check_integer, check_number, check_text
 from engine.messages.files import Sha256
 from engine.messages.jobs import FlaggedPolicy, JobId
-from engine.messages.sources import BLENDED, HIRES, Finish, Ingredient, Source
+from engine.messages.sources import BLENDED, HIRES, STRENGTH, Finish, Ingredient, Source
 
 STEPS = (1, 100)
 GUIDANCE = (0.0, 20.0)
@@ -101,10 +101,10 @@ class Paint:
     there is one picture, a sheet of them all with the same seed, each with its own LoRAs and refiner;
     `adapters` are then those that are compared. A model without a refiner leaves out the variants that need
     it. `fast` leaves out part of the work (engine/sdxl/fast_steps.py), which changes the picture a
-    little. `source` is a picture to start from in place of noise, `blend` some that are mixed to start from;
-    with either, or with an enlargement alone, the prompt may be empty. `hires` above 1 paints at
-    `size` first, and finishes so many times as large. `finish` is done to the denoised picture. `note` is a
-    line for the card, which the
+    little. `source` is a picture to start from in place of noise, `blend` some that are mixed to start from,
+    at `blend_strength`; with either, or with an enlargement alone, the prompt may be empty. `hires` above 1
+    paints at `size` first, and finishes so many times as large. `finish` is done to the denoised picture.
+    `note` is a line for the card, which the
     engine does not read. `flagged` is what happens to pictures that the safety check flags, where the engine
     has one. Raises InvalidRequest where a value is out of its range.
     """
@@ -126,6 +126,7 @@ class Paint:
     fast: bool = False
     source: Source | None = None
     blend: tuple[Ingredient, ...] = ()
+    blend_strength: float = 0.7
     hires: float = 1.0
     finish: Finish = field(default_factory=Finish)
     note: str = ""
@@ -179,6 +180,7 @@ class Paint:
             raise InvalidRequest(
                 f"A blend needs {BLENDED[0]} to {BLENDED[1]} pictures, not {len(self.blend)}."
             )
+        check_number("--strength", self.blend_strength, *STRENGTH)
         if self.blend and not any(part.weight for part in self.blend):
             raise InvalidRequest("All pictures of the blend have the weight 0. Give at least one more.")
         if self.source is not None and self.blend:
@@ -190,6 +192,20 @@ class Paint:
             raise InvalidRequest("--hires finishes whole pictures. Leave it out where a part is changed.")
         if self.variants and (self.hires > 1 or self.finish != Finish()):
             raise InvalidRequest("A comparison is not finished further. Paint its best one again.")
+
+    @property
+    def strength(self) -> float | None:
+        """The share of the steps that are done, where it starts from a picture; None where from noise."""
+        if self.source is not None:
+            return self.source.strength
+        return self.blend_strength if self.blend else None
+
+    @property
+    def start_files(self) -> tuple[Sha256, ...]:
+        """The pictures that it starts from, and the mask."""
+        masks = [self.source.mask] if self.source is not None and self.source.mask else []
+        starts = [start.sha256 for start in (self.source, *self.blend) if start is not None]
+        return (*starts, *masks)
 
     @property
     def sent_files(self) -> tuple[Sha256, ...]:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from engine.messages.checks import InvalidRequest, check_integer, check_number, check_text
+from engine.messages.dataset import CAPTION_CHARACTERS
 from engine.messages.files import Sha256
 
 STRENGTH = (0.0, 1.0)
@@ -74,16 +75,19 @@ class Source:
     """A picture to start from.
 
     `strength` is the share of the denoising steps that change it, as in StableDiffusionXLImg2ImgPipeline: 0
-    leaves it as it is, 1 leaves nothing of it. `mask` is a grey picture of the same size: white is painted
-    anew, black stays as it is to the byte, grey lies between. `regions` are painted, too, which people called
-    `area`. `invert` paints all else, `grow` widens what is painted by a share of the picture's shorter side,
-    `feather` softens its edge, `fill` first puts the colours around it in its place.
-    All is painted where there is neither mask nor region. `padding`:
-    only the masked part, with so many pixels around it, is painted at the model's full area and set in
-    (padding_mask_crop of StableDiffusionXLInpaintPipeline); None paints the whole picture.
-    `margins` extend the picture by `share` of its side, which is first made `shrink` times smaller, and its
-    mask is made of them. `job` and `place` say which picture
-    of which job it is, where it was painted here, and `change` what is done to it: "part changed".
+    leaves it as it is, 1 leaves nothing of it. `job` and `place` say which picture of which job it is, where
+    it was painted here, and `change` what is done to it: "part changed".
+
+    Where it has a `mask`, `regions` or `where`, only that part is painted, and the rest stays to the byte.
+    `mask` is a grey picture of its size: white is painted anew, black stays, grey lies between. `regions` are
+    rectangles, which people called `area`; `where` names what is in the picture, of which `caption` says what
+    it shows. `invert` paints all else, `grow` widens the part by a share of the picture's shorter side,
+    `feather` softens its edge, `fill` first puts the colours around it in its place. `padding`: only the
+    part, with so many pixels around it, is painted at the model's full area and set in (padding_mask_crop of
+    StableDiffusionXLInpaintPipeline); None paints the whole picture.
+
+    `margins` extend the picture, by `share` of its side, after it was made `shrink` times smaller. Only what
+    is new is painted then.
     """
 
     sha256: Sha256
@@ -93,6 +97,8 @@ class Source:
     margins: Margins = field(default_factory=Margins)
     shrink: float = 1.0
     share: float = 0.5
+    where: str = ""
+    caption: str = ""
     area: str = ""
     regions: tuple[Region, ...] = ()
     invert: bool = False
@@ -109,6 +115,8 @@ class Source:
             check_integer("The padding", self.padding, 0, EXTENSION[1])
         check_text("The change", self.change, 200)
         check_text("--place", self.area, 200)
+        check_text("--where", self.where, 200)
+        check_text("The caption", self.caption, CAPTION_CHARACTERS)
         check_number("--grow", self.grow, *GROW)
         check_number("--feather", self.feather, *FEATHER)
         check_number("The shrinking", self.shrink, *SHRINK)
@@ -118,7 +126,7 @@ class Source:
     @property
     def is_partial(self) -> bool:
         """Whether only a part of the picture is painted anew."""
-        return self.mask is not None or bool(self.regions)
+        return self.mask is not None or bool(self.regions) or bool(self.where)
 
     @property
     def is_extended(self) -> bool:

@@ -13,8 +13,11 @@ BLUR, OVERLAP = 1 / 3, 1 / 16  # of a picture's shorter side: of its mirrored ed
 HALF = 128  # of 255: where a mask is as bright, it is painted
 
 
-def make_mask(source: Source, picture: Image.Image, file: Image.Image | None) -> Image.Image:
-    """The grey mask of what the source says of this picture; `file` is the mask that was sent.
+def make_mask(
+    source: Source, picture: Image.Image, file: Image.Image | None, found: Image.Image | None = None
+) -> Image.Image:
+    """The grey mask of what the source says of this picture; `file` is the mask that was sent, and `found`
+    that of what its words name.
 
     Raises InvalidRequest where nothing would be painted, or all of it.
     """
@@ -22,6 +25,8 @@ def make_mask(source: Source, picture: Image.Image, file: Image.Image | None) ->
     if file is not None:
         _check_size(file, picture)
         mask = read_mask(file)
+    if found is not None:
+        mask = ImageChops.lighter(mask, found)
     draw = ImageDraw.Draw(mask)
     for region in source.regions:
         left, right = (round(share * picture.width) for share in (region.left, region.right))

@@ -152,7 +152,7 @@ class Painting:
         """What it does before its denoising."""
         if self.loading is not None:
             return Stage.LOAD
-        return Stage.SOURCE if self.request.source is not None and self.start is None else Stage.WORDS
+        return Stage.SOURCE if self.request.strength is not None and self.start is None else Stage.WORDS
 
     @property
     def waits_for_device(self) -> bool:
@@ -315,15 +315,15 @@ class Painting:
 
     def _initial_latents(self, scheduler: Scheduler, timesteps: Tensor, dtype: torch.dtype) -> Tensor:
         """The latents (1, 4, h, w) to denoise: noise, or the picture that it starts from with noise."""
-        source, start = self.request.source, self.start
-        if source is None or start is None:
+        start = self.start
+        if start is None:
             return self._initial_noise(dtype) * scheduler.init_noise_sigma
         picture = start.latents.draw(self._generator, dtype)
         noise = self._initial_noise(dtype)
         if start.mask is not None and start.remainder is not None:
             remainder = start.remainder.draw(self._generator, dtype)
             self._hole = Hole(mask=start.mask.to(dtype), picture=picture, noise=noise, remainder=remainder)
-            if source.strength == 1:
+            if self.request.strength == 1:
                 return noise * scheduler.init_noise_sigma
         return scheduler.add_noise(picture, noise, timesteps[:1]) if len(timesteps) else picture
 

@@ -114,13 +114,13 @@ def first_position(scheduler: Scheduler, request: Paint) -> int:
 
     As in diffusers' pipelines. Raises InvalidRequest where none would be.
     """
-    if request.source is None:
+    if request.strength is None:
         return 0
-    done = min(int(request.steps * request.source.strength), request.steps)
+    done = min(int(request.steps * request.strength), request.steps)
     if done < 1:
         least = -(-100 // request.steps) / 100
         raise InvalidRequest(
-            f"A strength of {request.source.strength:g} is less than one of {request.steps} steps. "
+            f"A strength of {request.strength:g} is less than one of {request.steps} steps. "
             f"Give it at least {least:g}, or more steps."
         )
     return (request.steps - done) * scheduler.order

@@ -1,6 +1,6 @@
 """The picture that painting starts from: read from its file, fitted, encoded, and set in again at the end."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,10 +14,23 @@ from PIL import Image, ImageOps
 from PIL.Image import Resampling
 from torch import Tensor
 
-from engine.messages import InvalidRequest, Ratio, Sha256, Size, Source, stored_path
+from engine.messages import (
+    Ingredient,
+    InvalidRequest,
+    Paint,
+    Ratio,
+    Sha256,
+    Size,
+    Source,
+    stored_path,
+)
 from engine.sdxl.latent_encoder import encode_picture
 from engine.sdxl.masks import HALF, extend, fill_hole, make_mask
+from engine.sdxl.model import Model
+from engine.sdxl.noise import slerp
+from engine.sdxl.prompts import PromptEncoder
 from engine.sdxl.sizes import resolve_size
+from engine.sdxl.word_masks import find_words
 
 CACHE = 4  # encoded pictures: those of one job, and of the next that edits the same
 GREY = 127.5  # in the middle of the VAE's range
@@ -37,6 +50,11 @@ class Posterior:
         """Latents (1, 4, h, w), with noise that the generator draws on the CPU."""
         noise = torch.randn(self.mean.shape, generator=generator)
         return (self.mean + self.deviation * noise.to(self.mean.device)).to(dtype)
+
+    def blend(self, other: "Posterior", share: float) -> "Posterior":
+        """This with a share, 0 to 1, of the other."""
+        deviation = (1 - share) * self.deviation + share * other.deviation
+        return Posterior(mean=slerp(self.mean, other.mean, share), deviation=deviation)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,26 +97,44 @@ class Canvas:
     whole: tuple[int, int]
 
 
+Describe = Callable[[Image.Image], Generator[None, None, str]]
+Preparation = Generator[None, None, StartingPicture]
+
+
 class SourcePictures:
-    """Reads and encodes pictures to start from. Those used last stay on the device."""
+    """Reads and encodes pictures to start from, in steps. Those used last stay on the device."""
 
-    def __init__(self, folder: Path, vae: Any, side: int) -> None:
+    def __init__(
+        self, folder: Path, model: Model, encoder: PromptEncoder, describe: Describe | None = None
+    ) -> None:
+        """describe: says what is in a picture, where there is something that can."""
         self._folder = folder
-        self._side = side
-        self._vae = vae
+        self._model = model
+        self._vae = model.base.vae
+        self._encoder = encoder
+        self._describe = describe
         self._cache: LRUCache[Hashable, StartingPicture] = LRUCache(CACHE)
+        self._work: dict[Hashable, Preparation] = {}
 
-    def get(self, source: Source, size: Size | Ratio) -> StartingPicture:
-        """The picture, for painting at this size; a part that is painted alone has a ratio of its own where
-        no pixels are said. Raises InvalidRequest.
+    def step(self, request: Paint) -> StartingPicture | None:
+        """Take the next step towards what the request starts from. Returns it once it is ready.
+
+        A part that is painted alone has a ratio of its own where no pixels are said. Raises InvalidRequest.
         """
-        key = (replace(source, strength=0.0), size)
-        if not all(map(self._exists, filter(None, (source.sha256, source.mask)))):
+        source = None if request.source is None else replace(request.source, strength=0.0)
+        key = (source, request.blend, request.size)
+        if not all(map(self._exists, request.start_files)):
             self._cache.clear()  # what was deleted is not painted from, nor remembered
             raise InvalidRequest(GONE)
         if key not in self._cache:
-            self._cache[key] = self._prepare(source, size)
-        return self._cache[key]
+            work = self._work.pop(key, None) or self._prepare(request)
+            try:
+                next(work)
+            except StopIteration as end:
+                self._cache[key] = end.value
+            else:
+                self._work[key] = work
+        return self._cache.get(key)
 
     def _exists(self, sha256: Sha256) -> bool:
         return stored_path(self._folder, sha256).is_file()
@@ -112,27 +148,57 @@ class SourcePictures:
         """The whole picture as it is, in RGB. Raises InvalidRequest."""
         return self._read(sha256).convert("RGB")
 
-    def _prepare(self, source: Source, wanted: Size | Ratio) -> StartingPicture:
-        size = resolve_size(wanted, self._side)
+    def _prepare(self, request: Paint) -> Preparation:
+        source = request.source
+        size = resolve_size(request.size, self._model.side)
+        if source is None:
+            return self._blend(request.blend, size)
         picture = self._read(source.sha256).convert("RGB")
         if source.is_extended:
             picture, mask = extend(picture, source)
-            return self._prepare_part(source, wanted, picture, mask)
+            return self._prepare_part(source, request.size, picture, mask)
         if not source.is_partial:
             fitted = fill(picture, size)
             return StartingPicture(size=size, latents=self._encode(np.asarray(fitted)), picture=fitted)
+        found = None
+        if source.where:
+            found = yield from self._find(picture, source)
         file = None if source.mask is None else self._read(source.mask)
-        return self._prepare_part(source, wanted, picture, make_mask(source, picture, file))
+        return self._prepare_part(source, request.size, picture, make_mask(source, picture, file, found))
+
+    def _blend(self, ingredients: Sequence[Ingredient], size: Size) -> StartingPicture:
+        """The pictures' latents mixed, on the sphere, so that they stay as large."""
+        total, mixed = 0.0, None
+        for ingredient in ingredients:
+            if not ingredient.weight:
+                continue
+            picture = fill(self._read(ingredient.sha256).convert("RGB"), size)
+            latents = self._encode(np.asarray(picture))
+            total += ingredient.weight
+            mixed = latents if mixed is None else mixed.blend(latents, ingredient.weight / total)
+        assert mixed is not None, "a blend has a picture with a weight"
+        return StartingPicture(size=size, latents=mixed, picture=picture)
+
+    def _find(self, picture: Image.Image, source: Source) -> Generator[None, None, Image.Image]:
+        """The mask of what the source's words name. Raises InvalidRequest."""
+        caption = source.caption
+        if not caption and self._describe is not None:
+            caption = yield from self._describe(picture)
+        ratio = min(max(Fraction(*picture.size), 1 / WIDEST), WIDEST).limit_denominator(FINEST)
+        size = resolve_size(Ratio(across=ratio.numerator, down=ratio.denominator), self._model.side)
+        fitted = picture.resize((size.width, size.height), Resampling.LANCZOS)
+        latents = self._encode(np.asarray(fitted)).mean.to(self._model.base.unet.dtype)
+        return (yield from find_words(self._model, self._encoder, picture, latents, caption, source.where))
 
     def _prepare_part(
         self, source: Source, wanted: Size | Ratio, picture: Image.Image, mask: Image.Image
     ) -> StartingPicture:
         """The picture of which only what is white in the mask is painted."""
-        size = resolve_size(wanted, self._side)
+        size = resolve_size(wanted, self._model.side)
         box = None
         if source.padding is not None:
             if isinstance(wanted, Ratio):
-                size = resolve_size(part_ratio(mask, source.padding), self._side)
+                size = resolve_size(part_ratio(mask, source.padding), self._model.side)
             box = crop_region(mask, size, source.padding)
         else:
             picture, mask = fill(picture, size), fill(mask, size)

@@ -29,6 +29,7 @@ def test_the_commands_are_in_the_order_in_which_people_learn_them() -> None:
             "edit",
             "extend",
             "upscale",
+            "blend",
             "train",
             "training",
             "loras",

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.demo.renderer import coverage, draw
+from engine.demo.world import Scene, Thing, sample_layout
 from engine.messages import (
     AdapterUse,
     Failed,
     FileStore,
+    Ingredient,
     Margins,
     Paint,
     Painted,
@@ -183,6 +186,60 @@ def test_a_picture_is_extended_and_stays_as_it_is_but_near_its_edge(studio: Stud
     assert ours["left"].shape == (96, 192, 3)
     assert (ours["left"][:, 72:] == np.asarray(picture)[:, 8:]).all()
     assert ours["far"].shape == (96, 128, 3)
+
+
+def test_words_name_what_is_painted_anew(studio: Studio, store: FileStore) -> None:
+    rng = np.random.default_rng(0)
+    things = (Thing(shape="star", colour="red"), Thing(shape="circle", colour="blue"))
+    scene = Scene(things=things, background="white", relation="left of")
+    layout = sample_layout(rng, scene, 128, 128)
+    before = draw(scene, layout)
+    source = Source(
+        sha256=put(store, Image.fromarray(before)),
+        where="the star",
+        caption="a red star to the left of a blue circle on a white background",
+        padding=24,
+        strength=0.8,
+        fill=True,
+    )
+    told = replace(source, caption="")  # what it shows is read from the picture
+
+    ours = paint(
+        studio,
+        request("named", steps=3, size=Ratio(across=1, down=1), source=source),
+        request("read", steps=3, size=Ratio(across=1, down=1), source=told),
+    )
+
+    star, circle = (
+        coverage(thing, spot, 128, 128) > 0.9 for thing, spot in zip(things, layout.spots, strict=True)
+    )
+    for picture in ours.values():
+        changed = np.abs(picture.astype(int) - before).max(axis=2)
+        assert (changed[star] > 0).mean() > 0.8
+        assert (changed[circle] == 0).all()
+    assert failure(studio, request(source=replace(source, where="a dog"))).startswith(
+        "Nothing like dog was found in the picture, which shows: a red star"
+    )
+
+
+def test_a_blend_of_one_picture_is_that_picture_and_of_two_lies_between(
+    studio: Studio, store: FileStore
+) -> None:
+    first, second = put(store, drawing()), put(store, drawing().transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+
+    def blend(job: str, *weights: float) -> Paint:
+        parts = tuple(
+            Ingredient(sha256=sha256, weight=weight)
+            for sha256, weight in zip((first, second), weights, strict=True)
+        )
+        return request(job, size=SMALL, steps=5, blend=parts, blend_strength=0.4)
+
+    alone = request("alone", size=SMALL, steps=5, source=Source(sha256=first, strength=0.4))
+
+    ours = paint(studio, alone, blend("one", 1.0, 0.0), blend("two", 1.0, 1.0))
+
+    assert furthest(ours["alone"], ours["one"]) == 0
+    assert furthest(ours["alone"], ours["two"]) > 20
 
 
 def extended(file: Sha256, margins: Margins) -> Source:

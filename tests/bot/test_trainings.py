@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from engine.messages import Sha256, stored_path
 from storage import uploads
 from storage.tables import Job, Upload
-from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, Seen, caller
+from tests.bot.fake_chat import SLEEPER, Chat, FakeChat, OpenChat, Seen, caller
 from tests.bot.running_bot import rows
 from tests.bot.training_cases import a_picture, drafts, learns, sends, starts, wait_for_report
 
@@ -311,6 +311,23 @@ async def test_what_nobody_needs_is_swept_out_after_a_day(open_chat: OpenChat) -
     await chat.bot.garbage.sweep()
 
     assert files_in_store(chat) == {young, used}
+
+
+async def test_a_sent_picture_stays_while_a_job_waits_for_it_over_restarts(open_chat: OpenChat) -> None:
+    fake, then = FakeChat(), time.time() - 2 * DAY
+    chat = await open_chat(program=SLEEPER, fake=fake)
+    sent = await sends(chat, "ana", a_picture(1), then)
+    os.utime(stored_path(chat.bot.files.folder, sent), (then, then))
+    job = (await chat.says("ana", f"/imagine a fox --image {sent}")).job
+    await chat.close()
+
+    chat = await open_chat(program=SLEEPER, fake=fake)
+    await chat.bot.garbage.sweep()
+    assert files_in_store(chat) == {sent}
+    await chat.presses("ana", "stop", job)
+    await chat.presses("ana", "delete", job)
+
+    assert files_in_store(chat) == set()
 
 
 async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a_week(

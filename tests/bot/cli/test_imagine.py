@@ -162,6 +162,19 @@ def test_bad_input_is_answered_with_one_sentence_before_anything_starts(
     assert list(here.iterdir()) == []
 
 
+def test_a_picture_to_start_from_is_read_from_where_one_is(
+    config_file: Path, capfd: pytest.CaptureFixture[str], here: Path
+) -> None:
+    frames = [Image.new("RGB", (96, 64), colour) for colour in ("red", "blue")]
+    frames[0].save("fox.gif", save_all=True, append_images=frames[1:])
+
+    assert main(["imagine", "--image", "fox.gif", "--config", str(config_file)]) == BAD_INPUT
+    assert capfd.readouterr().err.splitlines() == [
+        "The picture moves. Its first frame is taken.",
+        "Nothing here knows which words painted that picture. Say what to paint.",
+    ]
+
+
 def test_a_mistake_in_the_configuration_is_answered_with_one_sentence(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

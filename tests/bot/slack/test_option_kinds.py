@@ -20,7 +20,7 @@ async def test_its_modal_takes_one_picture_and_shows_its_choices(atelier: Atelie
 
     fields = {element["block_id"]: element for element in view.elements}
     assert (fields["picture"]["type"], fields["picture"]["max_files"]) == ("file_input", 1)
-    assert fields["picture"]["filetypes"] == ["png", "jpg", "jpeg", "webp"]
+    assert fields["picture"]["filetypes"] == ["png", "jpg", "jpeg", "webp", "gif"]
     assert fields["words"]["initial_value"] == "a fox"
     assert [option["value"] for option in fields["side"]["options"]] == ["top", "left hand"]
 

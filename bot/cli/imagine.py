@@ -1,13 +1,14 @@
-"""`python -m bot imagine "a red star"`: paints in a terminal, with an engine of its own."""
+"""`python -m bot imagine "a red star"`, and edit, upscale and such: with an engine of its own."""
 
 import asyncio
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -21,15 +22,19 @@ from bot.engine_client.client import EngineClient
 from bot.engine_client.pending_jobs import EngineUnavailable, Lost, Update
 from bot.uploads.image_check import FIRST_FRAME, ReencoderPool
 from bot.uploads.lora_folder import AdapterFolder
-from commands.answers import CreateJob
+from commands.answers import Answer, CreateJob
+from commands.blend import blend
 from commands.context import Context
+from commands.edit import edit
+from commands.extend import extend
 from commands.help import HELP, usage
 from commands.imagine import imagine
 from commands.registry import COMMANDS
-from commands.syntax.parser import parse, shorten
+from commands.syntax.parser import join_list, parse, shorten
 from commands.syntax.picture_reference import PictureReference
 from commands.syntax.prompt_weights import weights_hint
-from commands.syntax.spec import Option, Parameter, parameters
+from commands.syntax.spec import Command, Option, Parameter, parameters
+from commands.upscale import upscale
 from engine.messages import (
     INCOMING,
     PRIVATE,
@@ -40,12 +45,20 @@ from engine.messages import (
     Paint,
     Painted,
     Progress,
+    Sha256,
 )
 from storage.files import Files
 
 log = logging.getLogger(__name__)
 
-HERE = f"{imagine.name} paints a picture, {TRAIN.name} trains a LoRA and {CAPTION.name} describes pictures."
+PAINTERS: Mapping[str, Command[..., Awaitable[Answer]]] = MappingProxyType(
+    {command.name: command for command in (imagine, edit, extend, upscale, blend)}
+)
+GOING_ON = [name for name in PAINTERS if name != imagine.name]
+HERE = (
+    f"{imagine.name} paints a picture, {join_list(GOING_ON)} start from some, {TRAIN.name} trains a LoRA and "
+    f"{CAPTION.name} describes pictures."
+)
 SERVE = "serve: Serve the chats. This is what happens without a command, too."
 INVITE = "discord-invite: Print the link that adds the bot to a Discord server."
 MANIFEST = "slack-manifest: Print the manifest of the Slack app."
@@ -79,27 +92,31 @@ def _run(job: JobId, words: Sequence[str]) -> int:
         return train(job, rest)
     if command == CAPTION.name:
         return caption(job, rest)
-    if command == imagine.name:
-        return _paint(job, rest)
+    if command in PAINTERS:
+        return _paint(job, PAINTERS[command], rest)
     raise InvalidRequest(_unknown_command(command))
 
 
 def _help(words: Sequence[str]) -> str:
-    """The options of train if it is named, else those of imagine and the other commands."""
-    if TRAIN.name in [word for word in words if word != "help"][:1]:
+    """The options of the command that is named, else those of imagine and the other commands."""
+    named = next((word for word in words if word != "help"), "")
+    if named == TRAIN.name:
         return usage(TRAIN)
+    if named in GOING_ON:
+        return usage(PAINTERS[named], parameters(_terminal_options))
     own = (f"{TRAIN.name}: {TRAIN.help} Its options: {TRAIN.name} --help.", f"{CAPTION.name}: {CAPTION.help}")
-    others = (*own, SERVE, INVITE, MANIFEST, UNIT, BACKUP)
+    painters = (f"{name}: {PAINTERS[name].help} Its options: {name} --help." for name in GOING_ON)
+    others = (*painters, *own, SERVE, INVITE, MANIFEST, UNIT, BACKUP)
     return "\n".join((usage(imagine, parameters(_terminal_options)), *others))
 
 
-def _paint(job: JobId, words: Sequence[str]) -> int:
+def _paint(job: JobId, command: Command[..., Awaitable[Answer]], words: Sequence[str]) -> int:
     own = parameters(_terminal_options)
-    values = parse(words, (*map(_of_terminal, imagine.parameters), *own))
+    values = parse(words, (*map(_of_terminal, command.parameters), *own))
     output, config = _terminal_options(
         **{parameter.name: values.pop(parameter.name) for parameter in own if parameter.name in values}
     )
-    ended = asyncio.run(_imagine(job, values, config))
+    ended = asyncio.run(_run_painter(job, command, values, config))
     match ended:
         case Painted():
             for path, picture in output.write(ended.pictures):
@@ -137,19 +154,28 @@ def _terminal_options(
 
 def _of_terminal(parameter: Parameter) -> Parameter:
     """The same of a picture, which is a file's path here."""
-    if parameter.kind != "image":
+    if not parameter.takes_file:
         return parameter
-    option = replace(parameter.option, help="A picture to start from: its file", read=Path)
-    return replace(parameter, type=Path | None, option=option)
+    help = "A picture to start from: its file" if parameter.name == "image" else parameter.option.help
+    return replace(parameter, type=Path | None, option=replace(parameter.option, help=help, read=Path))
 
 
-async def _imagine(job: JobId, values: Mapping[str, Any], config: Config) -> Update | None:
-    """Paint with an engine of our own; returns how the job ended."""
+async def _run_painter(
+    job: JobId, command: Command[..., Awaitable[Answer]], values: Mapping[str, Any], config: Config
+) -> Update | None:
+    """Paint with an engine of our own; returns how the job ended. Raises InvalidRequest."""
     files = Files(Path(config.engine.files))
     library = AdapterFolder(config.adapters, files)
     context = Context(job=job, library=library, model=config.engine.model)
-    sent = {name: await _send(files, value) for name, value in values.items() if isinstance(value, Path)}
-    answer = await imagine(context, **{**values, **sent})
+    kinds = {parameter.name: parameter.kind for parameter in command.parameters}
+    sent: dict[str, PictureReference | Sha256 | None] = {}
+    for name, value in values.items():
+        if isinstance(value, Path):
+            reference = await _send(files, value)
+            sent[name] = reference if kinds[name] == "image" else reference.sha256
+    answer = await command(context, **{**values, **sent})
+    if not isinstance(answer, CreateJob):
+        raise InvalidRequest(f"{command.name} needs more than this here. Try it in a chat.")
     request = answer.request
     _print_hints(answer)
     engine = EngineClient(config.engine)

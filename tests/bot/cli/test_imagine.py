@@ -15,7 +15,10 @@ from bot import __main__
 from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, INTERRUPTED
 from bot.cli.imagine import main
 
-HERE = "imagine paints a picture, train trains a LoRA and caption describes pictures."
+HERE = (
+    "imagine paints a picture, edit, extend, upscale and blend start from some, train trains a LoRA and "
+    "caption describes pictures."
+)
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +45,11 @@ def test_a_picture_is_painted_and_its_path_and_seed_are_told(
     with Image.open(here / "heart.png") as picture:
         assert picture.size == (64, 64)
     assert [path.name for path in here.iterdir()] == ["heart.png"]
+
+    words = ["upscale", "4", "--image", "heart.png", "--out", "large.png", "--config", str(config_file)]
+    assert main(words) == FINE
+    with Image.open(here / "large.png") as picture:
+        assert picture.size == (256, 256)
 
 
 def wait_for_engine(program: int) -> None:
@@ -88,6 +96,8 @@ def test_help_tells_the_options_and_their_bounds(capsys: pytest.CaptureFixture[s
     text = capsys.readouterr().out
     assert "  --steps                 Denoising steps (1 to 100, default 30)" in text
     assert "  --out                   PNG file to write" in text
+    assert main(["upscale", "--help"]) == FINE
+    assert "How many times as wide and high" in capsys.readouterr().out
 
 
 def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,6 +118,7 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
             f"queue works in chats only. Here, {HERE}",
         ),
         (["imagine"], "The prompt is missing (what to paint)."),
+        (["upscale", "3", "--image", "a.png"], "The times must be 2 or 4, not '3'."),
         (
             ["imagine", "fox", "--steps", "ten"],
             "--steps must be a whole number from 1 to 100, not 'ten'.",

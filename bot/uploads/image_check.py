@@ -81,7 +81,7 @@ class ReencoderPool:
     async def reencode(self, source: Path, target: Path) -> ReencodedImage:
         """Re-encode the picture in this file into `target`. Raises InvalidRequest, OSError."""
         async with self._take_process() as process:
-            answer = await _ask(process, {"source": str(source), "target": str(target), "chain": self._chain})
+            answer = await _ask(process, {**_paths(source, target), "chain": self._chain})
         if "refused" in answer:
             raise InvalidRequest(str(answer["refused"]))
         return ReencodedImage(
@@ -130,6 +130,11 @@ class ReencoderPool:
             env={name: os.environ[name] for name in NEEDED if name in os.environ},
             start_new_session=True,
         )
+
+
+def _paths(source: Path, target: Path) -> dict[str, str]:
+    """What is read and written by the process, whose folder is another one."""
+    return {"source": str(source.absolute()), "target": str(target.absolute())}
 
 
 async def _ask(process: Process, asked: dict[str, str]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from engine.messages import (
     SEED,
     STRENGTH,
     VARIATION,
+    Finish,
     InvalidRequest,
     Paint,
     Ratio,
@@ -69,6 +70,12 @@ async def imagine(
     variation_seed: Annotated[int | None, Option("Seed of the variation", *SEED, otherwise="random")] = None,
     fast: Annotated[bool, Option("Paint faster, with small differences")] = Paint.fast,
     hires: Annotated[float, Option("Finish it so many times as large", *HIRES)] = Paint.hires,
+    detail: Annotated[
+        str, Option("Paint faces, or what you name, again and larger: face", otherwise="nothing")
+    ] = "",
+    detail_strength: Annotated[
+        float, Option("How much of those details changes", *STRENGTH)
+    ] = Finish.detail_strength,
     image: Annotated[
         PictureReference | None,
         Option(
@@ -113,6 +120,7 @@ async def imagine(
         variation_seed=random_seed() if variation and variation_seed is None else variation_seed or 0,
         fast=fast,
         hires=hires,
+        finish=Finish(detail=detail, detail_strength=detail_strength),
         source=None if start is None else start.source(strength),
         note=" ".join(filter(None, (note, fitting_note(start, size)))),
     )

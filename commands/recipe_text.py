@@ -168,6 +168,8 @@ def _values(paint: Paint) -> dict[str, Any]:
         "variation_seed": paint.variation_seed if paint.variation else None,
         "fast": paint.fast,
         "hires": paint.hires,
+        "detail": paint.finish.detail,
+        "detail_strength": paint.finish.detail_strength,
         "times": str(paint.finish.enlarge),
         "refine": paint.finish.refine,
         "image": reference_to(paint),

@@ -21,18 +21,22 @@ from engine.messages import (
     steps_at_strength,
 )
 from engine.picture_files import PictureFiles
+from engine.sdxl.detail_areas import boxes_of, place_areas
 from engine.sdxl.latent_decoder import Decoding
 from engine.sdxl.model import CannotLoad, Model
 from engine.sdxl.painting import Finishing, Painting
 from engine.sdxl.sizes import hires_size, resolve_size
 from engine.sdxl.source_picture import Canvas, SourcePictures
 from engine.sdxl.tiles import join_tiles, place_overlapping
+from engine.sdxl.word_masks import NotInCaption
+from engine.vision.faces import FaceDetector
 from engine.vision.safety import Safety, is_checked
 from engine.vision.upscaler import Upscaler, load_upscaler
 
 HIRES_FACTOR = 2  # what is painted on is enlarged so much first, and made smaller to its size
 REFINE_GUIDANCE = 1.0  # none: a tile has a part of what the prompt names, and would be given all of it
 OVERLAP = 8  # the part of a tile's side over which it fades into the next, when it is refined
+FACES = ("face", "faces")
 NO_UPSCALER = "Nothing enlarges pictures here. Whoever runs this bot can set [engine] upscaler."
 
 
@@ -52,6 +56,7 @@ class Finisher:
         self._safety = safety
         self._files = files
         self._sources = sources
+        self._faces = FaceDetector()
         self._upscaler = load_upscaler(settings, model.device, model.precision)
 
     def resolve_size(self, request: Paint) -> Size:
@@ -91,6 +96,8 @@ class Finisher:
             steps += steps_at_strength(request.steps, HIRES_STRENGTH)[1]
             size = hires_size(Size(width=width, height=height), request.hires, self._side)
             width, height = size.width, size.height
+        if request.finish.detail:  # of one, since nobody knows yet how many there are
+            steps += steps_at_strength(request.steps, request.finish.detail_strength)[1]
         factor = request.finish.enlarge
         if factor > 1 and self._upscaler is not None:
             steps += self._network().count_steps(width, height, factor)
@@ -146,11 +153,57 @@ class Finisher:
         request = painting.request
         if request.hires > 1:
             picture = yield from self._paint_larger(painting, picture)
+        if request.finish.detail:
+            picture = yield from self._mend(painting, picture)
         if request.finish.enlarge > 1:
             picture = yield from self._enlarge(picture, request.finish.enlarge)
         if request.finish.refine:
             picture = yield from self._refine(painting, picture)
         return picture
+
+    def _mend(self, painting: Painting, picture: Image.Image) -> Finishing:
+        """Paint the details that the request names again, each at the model's full area, and set them in."""
+        finish = painting.request.finish
+        if finish.detail.strip().lower() in FACES:
+            yield ()
+            boxes = self._faces.find(picture)
+        else:
+            try:
+                mask = yield from self._find(picture, painting.request.prompt, finish.detail)
+            except NotInCaption:
+                painting.details = 0
+                return picture
+            boxes = list(boxes_of(mask))
+        areas = place_areas(boxes, picture)
+        painting.details = len(areas)
+        cuts = [area.cut_out(picture, self._side) for area in areas]
+        parts = [
+            self._make_part(
+                painting,
+                Canvas(picture=cut, left=0, top=0, whole=cut.size),
+                painting.request,
+                finish.detail_strength,
+                number,
+            )
+            for number, cut in enumerate(cuts)
+        ]
+        yield parts
+        for area, part in zip(areas, parts, strict=True):
+            picture = area.set_in(picture, part.finished_image)
+        return picture
+
+    def _find(
+        self, picture: Image.Image, caption: str, words: str
+    ) -> Generator[Sequence[Painting], None, Image.Image]:
+        """The mask of what the words name in a picture that shows this."""
+        steps = self._sources.find(picture, caption, words)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                mask: Image.Image = end.value
+                return mask
+            yield ()
 
     def _enlarge(self, picture: Image.Image, factor: int) -> Finishing:
         check_enlarged(*picture.size, factor)

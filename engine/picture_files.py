@@ -93,7 +93,12 @@ class PictureFiles:
         )
         content = b"" if flagged and request.flagged is FlaggedPolicy.REFUSE else encode_png(image, recipe)
         return Picture(
-            png=content, seed=painting.seed, width=image.width, height=image.height, flagged=flagged
+            png=content,
+            seed=painting.seed,
+            width=image.width,
+            height=image.height,
+            flagged=flagged,
+            details=painting.details,
         )
 
     def _lora_hashes(self, request: Paint) -> dict[Sha256, str]:

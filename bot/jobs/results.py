@@ -17,6 +17,7 @@ from bot.jobs.running_job import RunningJob
 from bot.metrics import Metrics
 from bot.pacing.backoff import Backoff
 from bot.provenance.marking import Marker
+from commands.syntax.numbers import pluralize
 from engine.messages import (
     Cancelled,
     CheckpointSaved,
@@ -151,7 +152,7 @@ class Results:
                 state="succeeded",
                 seconds=painted.seconds,
                 pictures=pictures,
-                reason=safety_flags.sentence(painted.pictures),
+                reason=_remark(painted),
                 now=time.time(),
             )
             if ended:
@@ -266,3 +267,11 @@ class Results:
                 log.error("Result could not be stored", reason=str(error), again_in=backoff.seconds)
             await asyncio.sleep(backoff.next())
             tries += 1
+
+
+def _remark(painted: Painted) -> str | None:
+    """What is to be said of these pictures: that some are filtered, how many details were painted again."""
+    counts = [picture.details for picture in painted.pictures if picture.details is not None]
+    mended = f"{pluralize(sum(counts), 'detail')} painted again" if any(counts) else "No detail was found"
+    remarks = (safety_flags.sentence(painted.pictures), mended if counts else "")
+    return ". ".join(filter(None, remarks)) or None

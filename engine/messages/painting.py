@@ -238,6 +238,7 @@ class Picture:
     """A finished PNG with its recipe inside.
 
     `flagged`: the safety check flags it. A picture that must not be seen at all has no bytes then.
+    `details`: how many were found and painted again, None where none were asked for.
     """
 
     png: bytes
@@ -245,6 +246,7 @@ class Picture:
     width: int
     height: int
     flagged: bool = False
+    details: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

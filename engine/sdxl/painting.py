@@ -80,6 +80,7 @@ class Painting:
         self.image: Image | None = None  # once it is decoded, before it is finished
         self.finishing: Finishing | None = None
         self.parts: Sequence[Painting] = ()  # that its finish waits for
+        self.details: int | None = None  # that were painted again, where some were looked for
         self.finish_steps, self.finish_step = 0, 0
         self.picture: Future[Picture] | None = None
         self._model = model

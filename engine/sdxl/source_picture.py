@@ -184,11 +184,18 @@ class SourcePictures:
         caption = source.caption
         if not caption and self._describe is not None:
             caption = yield from self._describe(picture)
+        return (yield from self.find(picture, caption, source.where))
+
+    def find(self, picture: Image.Image, caption: str, words: str) -> Generator[None, None, Image.Image]:
+        """The grey mask of what the words name in a picture in RGB that shows what the caption says.
+
+        Raises NotInCaption.
+        """
         ratio = min(max(Fraction(*picture.size), 1 / WIDEST), WIDEST).limit_denominator(FINEST)
         size = resolve_size(Ratio(across=ratio.numerator, down=ratio.denominator), self._model.side)
         fitted = picture.resize((size.width, size.height), Resampling.LANCZOS)
         latents = self._encode(np.asarray(fitted)).mean.to(self._model.base.unet.dtype)
-        return (yield from find_words(self._model, self._encoder, picture, latents, caption, source.where))
+        return (yield from find_words(self._model, self._encoder, picture, latents, caption, words))
 
     def _prepare_part(
         self, source: Source, wanted: Size | Ratio, picture: Image.Image, mask: Image.Image

@@ -29,8 +29,12 @@ SHARE = 0.5  # of the way from the usual difference to the largest: a part above
 LEADING = re.compile(r"^(?:the|a|an|this|that|all|my)\s+", re.IGNORECASE)
 
 
+class NotInCaption(InvalidRequest):
+    """What a picture shows does not have the words."""
+
+
 def without_words(caption: str, words: str) -> str:
-    """The caption without these words, as far as it has them. Raises InvalidRequest where it has none.
+    """The caption without these words, as far as it has them. Raises NotInCaption where it has none.
 
     Of words that do not stand there one after another the last one counts: "the big star" names the star.
     """
@@ -39,7 +43,7 @@ def without_words(caption: str, words: str) -> str:
         pattern = re.compile(rf"\b{re.escape(phrase)}(?:s|es)?\b", re.IGNORECASE)
         if phrase and pattern.search(caption):
             return " ".join(pattern.sub("", caption).split())
-    raise InvalidRequest(
+    raise NotInCaption(
         f"Nothing like {named or 'that'} was found in the picture, which shows: "
         f"{caption or 'nothing known'}. Draw the place, or say one, such as left half."
     )
@@ -51,7 +55,7 @@ def find_words(
     """The mask of what the words name in this picture, grey, of its size; a step at a time.
 
     latents: the picture's, (1, 4, h, w), at the UNet's scale. caption: what the picture shows, with the
-    words in it. Raises InvalidRequest where it does not have them.
+    words in it. Raises NotInCaption where it does not have them.
     """
     pair = encoder.encode_pair(caption, without_words(caption, words), ())
     rows = [encoder.project(each.hidden) for each in pair]

@@ -161,6 +161,8 @@ async def test_edit_opens_the_form_with_the_whole_recipe(chat: Chat) -> None:
         "variation_seed": "",
         "fast": "false",
         "hires": "1",
+        "detail": "",
+        "detail_strength": "0.4",
         "image": "",
         "strength": "0.6",
     }

@@ -64,6 +64,8 @@ def test_each_field_of_imagine_has_its_kind() -> None:
         "variation_seed": "integer",
         "fast": "boolean",
         "hires": "number",
+        "detail": "text",
+        "detail_strength": "number",
         "image": "image",
         "strength": "number",
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from engine.demo.renderer import coverage, draw
@@ -15,6 +16,7 @@ from engine.messages import (
     AdapterUse,
     Failed,
     FileStore,
+    Finish,
     Ingredient,
     Margins,
     Paint,
@@ -29,7 +31,7 @@ from engine.messages import (
 )
 from engine.studio import Studio
 from tests.engine.oracle import Oracle
-from tests.engine.studio_work import furthest, paint, pixels, request, work
+from tests.engine.studio_work import Pixels, furthest, paint, pixels, request, work
 
 SIDE = 96
 SMALL = Size(width=SIDE, height=SIDE)
@@ -240,6 +242,45 @@ def test_a_blend_of_one_picture_is_that_picture_and_of_two_lies_between(
 
     assert furthest(ours["alone"], ours["one"]) == 0
     assert furthest(ours["alone"], ours["two"]) > 20
+
+
+def mend(studio: Studio, picture: Image.Image, store: FileStore, **changes: Any) -> tuple[Pixels, int | None]:
+    """The picture with its details painted again, and how many there were."""
+    source = Source(sha256=put(store, picture), strength=0.0)
+    recipe = request(steps=3, source=source, size=Ratio(across=1, down=1), **changes)
+    [done] = [event for event in work(studio, {0: [recipe]}) if isinstance(event, Painted)]
+    return pixels(done.pictures[0].png), done.pictures[0].details
+
+
+def test_a_face_is_found_and_painted_again_and_all_else_stays(studio: Studio, store: FileStore) -> None:
+    astronaut = Image.fromarray(skimage.data.astronaut())  # type: ignore[no-untyped-call]
+
+    mended, count = mend(studio, astronaut, store, finish=Finish(detail="face"))
+
+    changed = np.abs(mended.astype(int) - np.asarray(astronaut)).max(axis=2) > 0
+    assert count == 1
+    assert changed[90:150, 195:250].mean() > 0.9
+    assert not changed[240:].any() and not changed[:, :120].any() and not changed[:, 330:].any()
+
+
+def test_a_thing_is_painted_again_by_its_name(studio: Studio, store: FileStore) -> None:
+    things = (Thing(shape="star", colour="red", size="small"), Thing(shape="circle", colour="blue"))
+    scene = Scene(things=things, background="white", relation="left of")
+    layout = sample_layout(np.random.default_rng(0), scene, 128, 128)
+    picture = Image.fromarray(draw(scene, layout))
+    words = "a red star to the left of a blue circle on a white background"
+
+    mended, count = mend(studio, picture, store, prompt=words, finish=Finish(detail="the star"))
+    same, none = mend(studio, picture, store, prompt=words, finish=Finish(detail="a dog"))
+
+    star, circle = (
+        coverage(thing, spot, 128, 128) > 0.9 for thing, spot in zip(things, layout.spots, strict=True)
+    )
+    changed = np.abs(mended.astype(int) - np.asarray(picture)).max(axis=2) > 0
+    assert (count, none) == (1, 0)
+    assert changed[star].mean() > 0.8
+    assert not changed[circle].any()
+    assert (same == np.asarray(picture)).all()
 
 
 def extended(file: Sha256, margins: Margins) -> Source:

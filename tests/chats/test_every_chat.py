@@ -157,6 +157,8 @@ async def test_the_link_of_a_card_stands_for_its_picture(chat: WithMenus) -> Non
 
     from_it = await wait_for_card(chat, lambda card: is_done(card) and "a blue fox" in card.text)
     assert f"From {job}, picture 1" in plain(from_it)
+    seen = await chat.say("ana", "show", from_it.buttons["again"].partition(":")[2])
+    await until(lambda: f"is from {job}, picture 1: a red fox" in seen.text)
 
 
 async def test_the_full_file_comes_to_who_asked_alone(chat: Harness) -> None:

@@ -112,6 +112,7 @@ class Bot:
             exports=Exports(database, self.files, self.garbage),
             write_captions=CaptionDownloads(database, self.files, self.garbage).write,
             purge=self.purge,
+            marker=self.marker,
         )
         self.dispatch = Dispatcher(
             database=database,

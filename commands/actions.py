@@ -207,9 +207,9 @@ async def _again(context: ChatContext, view: JobView, picture: int | None) -> Cr
     """The same request with a new seed; a variation keeps its picture's seed and varies anew."""
     paint = await _usable_request(context, view)
     if paint.variation:
-        request = replace(paint, job=context.job, variation_seed=random_seed(), note="")
+        request = replace(paint, job=context.job, variation_seed=random_seed(), note="", repeats="")
     else:
-        request = replace(paint, job=context.job, seed=random_seed(), note="")
+        request = replace(paint, job=context.job, seed=random_seed(), note="", repeats="")
     return CreateJob(request=request, parent=view.id)
 
 

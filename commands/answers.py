@@ -196,14 +196,30 @@ class TaskResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PictureDifference:
+    """Two pictures of the store and how they differ, for the person alone; `text` says what they are."""
+
+    before: Sha256
+    after: Sha256
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadMarks:
+    """A task of the bot's own: what the pixels of this picture in the store carry (storage.provenance)."""
+
+    sha256: Sha256
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunTask:
-    """A short task of the engine's for which the person waits.
+    """A short task, mostly of the engine's, for which the person waits.
 
     `finish` makes the answer of its result, in a transaction of its own.
     """
 
-    request: ImportLora | MergeLoras | SearchLoras
-    finish: "Callable[..., Awaitable[Answer]]"  # (context, result=TaskResult or Likened)
+    request: ImportLora | MergeLoras | SearchLoras | ReadMarks
+    finish: "Callable[..., Awaitable[Answer]]"  # (context, result=TaskResult, LoraScores or PictureMarks)
 
 
 Answer = (
@@ -222,6 +238,7 @@ Answer = (
     | RunTask
     | StatisticsChart
     | PictureSheet
+    | PictureDifference
     | ExportData
     | ForgetPerson
 )

@@ -129,6 +129,7 @@ def recipe_of(picture: SourcePicture, job: JobId) -> Paint:
         refiner=0.0,
         finish=Finish(),
         note="",
+        repeats="",
     )
 
 

@@ -34,6 +34,7 @@ from commands.syntax.spec import Command, Option, command
 from commands.train import train
 from commands.training_runs import training
 from commands.upscale import upscale
+from commands.verify import verify
 from engine.messages import InvalidRequest
 
 AnyCommand = Command[..., Awaitable[Answer]]
@@ -83,6 +84,8 @@ async def help(
                 *of_trainings,
                 "/help imagine lists its options, such as /imagine a red fox --steps 20 --size 3:2.",
                 "/imagine also takes a whole recipe, as A1111 copies it.",
+                "Pictures carry an invisible mark and signed credentials, by which /verify knows them again, "
+                "unless the operator has switched that off.",
             ]
         )
     )
@@ -103,6 +106,7 @@ _commands: dict[str, AnyCommand] = {
         lora_import,
         lora_merge,
         compare,
+        verify,
         queue,
         cancel,
         show,

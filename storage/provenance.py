@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Sha256
@@ -17,11 +17,15 @@ MOST = 20  # pictures that are told of
 
 @dataclass(frozen=True, kw_only=True)
 class PictureMarks:
-    """What a picture's pixels say: the watermark's number, the perceptual hash, 8 x 8 RGB colours."""
+    """What a picture's pixels say: the watermark's number, the perceptual hash, 8 x 8 RGB colours.
+
+    `model`: what painted it, where that is known.
+    """
 
     watermark: int | None
     bits: int
     colours: bytes
+    model: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,12 @@ def mark_row(job_number: int, place: int, marks: PictureMarks) -> PictureMark:
     """The row of a picture's marks."""
     bands = {f"band{number}": band for number, band in enumerate(_bands(marks.bits))}
     return PictureMark(
-        job_number=job_number, place=place, watermark=marks.watermark, colours=marks.colours, **bands
+        job_number=job_number,
+        place=place,
+        watermark=marks.watermark,
+        colours=marks.colours,
+        model=marks.model,
+        **bands,
     )
 
 
@@ -69,6 +78,26 @@ async def find_files(session: AsyncSession, hashes: Iterable[Sha256]) -> list[Pl
     query = select(Job.id, Picture.place).join(Job, Job.number == Picture.job_number)
     rows = await session.execute(query.where(Picture.sha256.in_(list(hashes))).limit(MOST))
     return [(JobId(job), place) for job, place in rows]
+
+
+async def find_places(session: AsyncSession, places: Iterable[Place]) -> list[Place]:
+    """Those of the pictures that are still there."""
+    pictures = select(Job.id, Picture.place).join(Job, Job.number == Picture.job_number)
+    rows = await session.execute(pictures.where(tuple_(Job.id, Picture.place).in_(list(places))))
+    return [(JobId(job), place) for job, place in rows]
+
+
+async def find_model(session: AsyncSession, job_number: int, place: int) -> str:
+    """What painted the picture; "" where that is not known."""
+    models = select(PictureMark.model).where(PictureMark.job_number == job_number, PictureMark.place == place)
+    return await session.scalar(models) or ""
+
+
+async def find_file(session: AsyncSession, place: Place) -> Sha256 | None:
+    """The file of this picture, if it is still there."""
+    files = select(Picture.sha256).join(Job, Job.number == Picture.job_number)
+    sha256 = await session.scalar(files.where(Job.id == place[0], Picture.place == place[1]))
+    return None if sha256 is None else Sha256(sha256)
 
 
 async def find_watermark(session: AsyncSession, marks: PictureMarks) -> list[Place]:

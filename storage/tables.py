@@ -251,6 +251,7 @@ class PictureMark(Table):
     band2: Mapped[int]
     band3: Mapped[int]
     colours: Mapped[bytes]  # (8, 8, 3) of a thumbnail
+    model: Mapped[str] = mapped_column(default="", server_default=text("''"))  # what painted it
 
 
 class Vote(Table):

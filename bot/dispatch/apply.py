@@ -1,8 +1,8 @@
 """Answers applied: their rows within the transaction, and what follows once these are on disk."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -25,6 +25,7 @@ from bot.jobs.interactive_tasks import InteractiveTasks
 from bot.jobs.queue import Queue
 from bot.privacy.export import Exports
 from bot.privacy.purge import Purge
+from bot.provenance.marking import Marker, difference_text
 from commands.admission import admit
 from commands.answers import (
     Answer,
@@ -35,7 +36,9 @@ from commands.answers import (
     ForgetPerson,
     Form,
     LoraCards,
+    PictureDifference,
     PictureSheet,
+    ReadMarks,
     RunTask,
     SendCaptions,
     SendFiles,
@@ -50,18 +53,20 @@ from commands.answers import (
 from commands.context import ChatContext
 from commands.job_lookup import find_job
 from commands.limits import MEGABYTE
-from engine.messages import JobId, LoraScores, Paint, Sha256
+from engine.messages import InvalidRequest, JobId, LoraScores, Paint, Sha256
 from storage import adapters, jobs, pictures, trainings
 from storage.database import CannotStore
 from storage.files import Files
 from storage.privacy import Deletion
+from storage.provenance import PictureMarks
 
 log = structlog.get_logger(__name__)
 
+GONE = "The picture is gone. Send it again."
 NO_EXPORT = "The export could not be written. The bot's disk may be full. Try again later."
 
 Slow = (
-    RunTask | StatisticsChart | PictureSheet | ExportData | SizedText | SendCaptions
+    RunTask | StatisticsChart | PictureSheet | PictureDifference | ExportData | SizedText | SendCaptions
 )  # their replies take longer than a transaction
 
 
@@ -98,7 +103,15 @@ async def apply_answer(context: ChatContext, answer: Answer, spent: Callable[[Jo
             return Outcome(reply=FilesReply(files=answer.files, text=answer.text))
         case LoraCards():
             return Outcome(reply=_lora_cards(context, answer))
-        case RunTask() | StatisticsChart() | PictureSheet() | ExportData() | SizedText() | SendCaptions():
+        case (
+            RunTask()
+            | StatisticsChart()
+            | PictureSheet()
+            | PictureDifference()
+            | ExportData()
+            | SizedText()
+            | SendCaptions()
+        ):
             return Outcome(reply=answer)
         case UpdateCards():
             return _update_cards(answer)
@@ -209,6 +222,7 @@ class Effects:
         exports: Exports,
         write_captions: WriteCaptions,
         purge: Purge,
+        marker: Marker,
     ) -> None:
         self._files = files
         self._garbage = garbage
@@ -219,6 +233,7 @@ class Effects:
         self._exports = exports
         self._write_captions = write_captions
         self._purge = purge
+        self._marker = marker
 
     async def follow(self, outcome: Outcome) -> None:
         """Tell everybody whom the new rows concern."""
@@ -241,9 +256,18 @@ class Effects:
 
     def task_result(
         self, task: RunTask, person_id: int
-    ) -> AbstractAsyncContextManager[TaskResult | LoraScores]:
-        """The engine's result, whose files stay in the store meanwhile. Raises InvalidRequest."""
+    ) -> AbstractAsyncContextManager[TaskResult | LoraScores | PictureMarks]:
+        """The result, whose files stay in the store meanwhile. Raises InvalidRequest."""
+        if isinstance(task.request, ReadMarks):
+            return self._read_marks(task.request.sha256)
         return self._tasks.run(person_id, task.request)
+
+    @asynccontextmanager
+    async def _read_marks(self, sha256: Sha256) -> AsyncGenerator[PictureMarks]:
+        try:
+            yield await self._marker.read(await self._files.get(sha256))
+        except OSError as error:
+            raise InvalidRequest(GONE) from error
 
     async def reply(self, reply: Reply | Slow, person_id: int) -> Reply:
         """The reply, made where that takes a while. Raises InvalidRequest, CannotStore."""
@@ -254,6 +278,8 @@ class Effects:
             case PictureSheet():
                 sheet = await draw_gallery(self._files, reply.pictures)
                 return ImageReply(name=sheet.name, content=sheet.content, text=reply.text)
+            case PictureDifference():
+                return await self._compare(reply)
             case ExportData():
                 return await self._export(reply, person_id)
             case SendCaptions():
@@ -265,6 +291,15 @@ class Effects:
                 raise AssertionError("the result of a task is another answer")
             case _:
                 return reply
+
+    async def _compare(self, answer: PictureDifference) -> ImageReply:
+        try:
+            before, after = [await self._files.get(sha256) for sha256 in (answer.before, answer.after)]
+        except OSError as error:
+            raise InvalidRequest(GONE) from error
+        difference = await self._marker.compare(before, after)
+        text = f"{answer.text}\n{difference_text(difference.largest)}"
+        return ImageReply(name="difference.png", content=difference.png, text=text)
 
     async def _export(self, answer: ExportData, person_id: int) -> FilesReply:
         try:

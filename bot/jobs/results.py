@@ -16,7 +16,7 @@ from bot.jobs.estimates import Estimates
 from bot.jobs.running_job import RunningJob
 from bot.metrics import Metrics
 from bot.pacing.backoff import Backoff
-from bot.provenance.marking import Marker
+from bot.provenance.marking import Marker, difference_text
 from commands.syntax.numbers import pluralize
 from engine.messages import (
     Cancelled,
@@ -32,7 +32,7 @@ from engine.messages import (
     Sha256,
     Trained,
 )
-from storage import comparisons, jobs, safety_flags, trainings
+from storage import comparisons, jobs, provenance, safety_flags, trainings
 from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.jobs import ENGINE_DEATHS, Death, FinishedPicture
@@ -152,7 +152,7 @@ class Results:
                 state="succeeded",
                 seconds=painted.seconds,
                 pictures=pictures,
-                reason=_remark(painted),
+                reason=" ".join(filter(None, (_remark(painted), difference))) or None,
                 now=time.time(),
             )
             if ended:
@@ -167,6 +167,7 @@ class Results:
             for place, picture in enumerate(painted.pictures, start=1)
             if picture.png
         ]
+        difference = await self._compare_with_original(running, [marked.png for *_, marked in shown])
         try:
             return await self._end_job(running, "succeeded", work, [marked.png for *_, marked in shown])
         except OSError as error:
@@ -177,6 +178,21 @@ class Results:
         """The picture with its marks; a sheet of several has no watermark beside those in it."""
         is_sheet = isinstance(running.request, Paint) and bool(running.request.variants)
         return await self._marker.mark(png, f"{job}-{place}", sheet=is_sheet)
+
+    async def _compare_with_original(self, running: RunningJob, pngs: Sequence[bytes]) -> str:
+        """How much a picture that was painted again differs from before; "" of all others."""
+        if not isinstance(running.request, Paint) or not running.request.repeats or not pngs:
+            return ""
+        job, _, place = running.request.repeats.partition(":")
+        try:
+            async with self._database.reading() as session:
+                before = await provenance.find_file(session, (JobId(job), int(place)))
+            if before is None:
+                return f"{running.request.repeats} was deleted meanwhile."
+            difference = await self._marker.compare(await self._files.get(before), pngs[0])
+        except (OSError, ValueError, CannotStore):
+            return ""
+        return f"Painted again from {running.request.repeats}. {difference_text(difference.largest)}"
 
     async def _record_loss(self, running: RunningJob, lost: Lost) -> str:
         """Queue the job again, unless it was alone in the step in which the engine died too often.

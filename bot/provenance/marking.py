@@ -19,6 +19,11 @@ THREADS = 2
 log = structlog.get_logger(__name__)
 
 
+def difference_text(largest: int) -> str:
+    """The largest difference of two pictures, 0 to 255, in words."""
+    return "Nothing differs." if not largest else f"The largest difference is {largest} of 255."
+
+
 class Marker:
     """Marks pictures of this installation, as its operator wants."""
 
@@ -50,17 +55,17 @@ class Marker:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def read(self, path: Path) -> PictureMarks:
+    async def read(self, content: bytes) -> PictureMarks:
         """The marks of a picture that was made anew at the door. Raises OSError."""
 
         def work() -> PictureMarks:
             from bot.provenance.pixels import read_marks
 
-            return read_marks(path, self._keys)
+            return read_marks(content, self._keys)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def compare(self, first: Path, second: Path) -> "Difference":
+    async def compare(self, first: bytes, second: bytes) -> "Difference":
         """How two pictures differ. Raises OSError."""
 
         def work() -> "Difference":

@@ -4,8 +4,8 @@ import hmac
 import io
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import structlog
@@ -60,23 +60,23 @@ def mark_png(
         png = _encode(picture, texts)
     if keys is not None and credentials:
         try:
-            png = sign_png(png, name, str(recipe.get("model") or ""), keys)
+            png = sign_png(png, name, model_of(recipe), keys)
         except C2paError as error:  # the picture is worth more than its mark
             log.error("Content Credentials could not be set in", reason=str(error))
-    return MarkedPicture(png=png, marks=_marks(picture, number))
+    return MarkedPicture(png=png, marks=_marks(picture, number, model_of(recipe)))
 
 
-def read_marks(path: Path, keys: ProvenanceKeys | None) -> PictureMarks:
+def read_marks(content: bytes, keys: ProvenanceKeys | None) -> PictureMarks:
     """The marks of a picture in a file. Raises OSError."""
-    with Image.open(path) as opened:
+    with Image.open(io.BytesIO(content)) as opened:
         picture = opened.convert("RGB")
     readable = keys is not None and min(picture.size) >= SMALLEST_READ
     return _marks(picture, read_watermark(picture, keys.secret) if keys and readable else None)
 
 
-def compare_pictures(first: Path, second: Path) -> Difference:
+def compare_pictures(first: bytes, second: bytes) -> Difference:
     """How two pictures differ; the second is scaled where its size is another. Raises OSError."""
-    with Image.open(first) as opened, Image.open(second) as other:
+    with Image.open(io.BytesIO(first)) as opened, Image.open(io.BytesIO(second)) as other:
         before, after = opened.convert("RGB"), other.convert("RGB")
     if after.size != before.size:
         after = after.resize(before.size)
@@ -93,10 +93,15 @@ def _number(recipe: object, secret: bytes) -> int:
     return int.from_bytes(hmac.digest(secret, b"number" + text, "sha256")[: PAYLOAD_BITS // 8])
 
 
-def _marks(picture: Image.Image, number: int | None) -> PictureMarks:
+def model_of(recipe: Mapping[str, object]) -> str:
+    """The model that a recipe names, or ""."""
+    return str(recipe.get("model") or "")
+
+
+def _marks(picture: Image.Image, number: int | None, model: str = "") -> PictureMarks:
     own = fingerprint(picture)
     bits = int.from_bytes(np.packbits(own.bits, bitorder="little").tobytes(), "little")
-    return PictureMarks(watermark=number, bits=bits, colours=own.colours.tobytes())
+    return PictureMarks(watermark=number, bits=bits, colours=own.colours.tobytes(), model=model)
 
 
 def _encode(picture: Image.Image, texts: dict[str, str]) -> bytes:

@@ -104,9 +104,9 @@ class Paint:
     little. `source` is a picture to start from in place of noise, `blend` some that are mixed to start from,
     at `blend_strength`; with either, or with an enlargement alone, the prompt may be empty. `hires` above 1
     paints at `size` first, and finishes so many times as large. `finish` is done to the denoised picture.
-    `note` is a line for the card, which the
-    engine does not read. `flagged` is what happens to pictures that the safety check flags, where the engine
-    has one. Raises InvalidRequest where a value is out of its range.
+    `note` is a line for the card, and `repeats` the picture that is painted again, such as k3f9qa:2, or "".
+    The engine reads neither. `flagged` is what happens to pictures that the safety check flags, if there is
+    one. Raises InvalidRequest where a value is out of its range.
     """
 
     job: JobId
@@ -130,6 +130,7 @@ class Paint:
     hires: float = 1.0
     finish: Finish = field(default_factory=Finish)
     note: str = ""
+    repeats: str = ""
     flagged: FlaggedPolicy = FlaggedPolicy.SHOW
 
     @property

@@ -219,6 +219,20 @@ class Engine:
                 self.bot.send(Failed(job=job, reason=f"this is a {kind}.", expected=kind == "refuse"))
 
 
+def _picture(request: Paint, seed: int) -> bytes:
+    """One pixel, or 256 x 256 with a recipe where a drawing is asked for."""
+    if "drawing" not in request.prompt:
+        return png(seed)
+    from PIL import Image, ImageDraw
+
+    from engine.sdxl.png_file import Recipe, encode_png
+
+    drawing = Image.new("RGB", (256, 256), (40, 120, 200))
+    ImageDraw.Draw(drawing).ellipse((30 + seed % 60, 40, 200, 190), fill=(230, 60, 40))
+    size = Size(width=256, height=256)
+    return encode_png(drawing, Recipe(request=request, seed=seed, size=size, model="quick"))
+
+
 def pictures(request: Paint) -> tuple[Picture, ...]:
     """A prompt with "flag" in it has its first picture flagged, where that is looked at."""
     size = request.size if isinstance(request.size, Size) else Size(width=64, height=64)
@@ -226,7 +240,7 @@ def pictures(request: Paint) -> tuple[Picture, ...]:
     held = flags and request.flagged is FlaggedPolicy.REFUSE
     return tuple(
         Picture(
-            png=b"" if held and not place else png(request.seed + place),
+            png=b"" if held and not place else _picture(request, request.seed + place),
             seed=request.seed + place,
             width=size.width,
             height=size.height,

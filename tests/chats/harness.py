@@ -69,6 +69,9 @@ class Harness(Protocol):
     async def send_picture(self, who: str, content: bytes, words: str) -> Seen:
         """Somebody says /imagine with these words and a picture that they send."""
 
+    async def verify_picture(self, who: str, content: bytes) -> Seen:
+        """Somebody says /verify with a picture that they send."""
+
     def cards(self) -> list[SeenCard]:
         """The cards in the channel, oldest first."""
 

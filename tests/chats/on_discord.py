@@ -78,6 +78,9 @@ class DiscordHarness:
     async def send_lora(self, who: str, name: str, content: bytes) -> Seen:
         return await self.say(who, "lora import", name, file=Attached(f"{name}.safetensors", content))
 
+    async def verify_picture(self, who: str, content: bytes) -> Seen:
+        return await self.say(who, "verify", image=Attached("fox.png", content))
+
     async def send_picture(self, who: str, content: bytes, words: str) -> Seen:
         return await self.say(who, "imagine", words, steps=2, image=Attached("fox.png", content))
 

@@ -74,6 +74,11 @@ class SlackHarness:
         heard = await self._slack.submit(self._person(who), opened.heard.view, {"name": name, "file": [file]})
         return SlackSeen(self._slack, heard)
 
+    async def verify_picture(self, who: str, content: bytes) -> Seen:
+        file = self._slack.upload(self._person(who), "fox.png", content)
+        opened = await self.say(who, "verify")
+        return await self.fill(who, opened, **{"image-sent": [file]})
+
     async def send_picture(self, who: str, content: bytes, words: str) -> Seen:
         file = self._slack.upload(self._person(who), "fox.png", content)
         opened = await self.say(who, "imagine")

@@ -95,6 +95,12 @@ class WebHarness:
         values = {"name": name, "file": str(json.loads(text)["sha256"])}
         return WebSeen(await self._people[who].asks(fill={"command": "lora import", "values": values}))
 
+    async def verify_picture(self, who: str, content: bytes) -> Seen:
+        status, text = await self._people[who].post("/uploads?channel=general&name=fox.png", content)
+        assert status == 200, text
+        [picture] = json.loads(text)["pictures"]
+        return await self.say(who, "verify", picture["sha256"])
+
     async def send_picture(self, who: str, content: bytes, words: str) -> Seen:
         status, text = await self._people[who].post("/uploads?channel=general&name=fox.png", content)
         assert status == 200, text

@@ -170,6 +170,13 @@ async def test_the_full_file_comes_to_who_asked_alone(chat: Harness) -> None:
     assert len(chat.cards()) == 1 and chat.others() == []
 
 
+async def test_who_asks_where_a_picture_is_from_is_told_alone(chat: Harness) -> None:
+    seen = await chat.verify_picture("ana", PICTURE)
+
+    await until(lambda: "It is not from here" in seen.text)
+    assert chat.cards() == [] and chat.others() == []
+
+
 async def test_a_sheet_of_my_pictures_is_for_me_alone(chat: Harness) -> None:
     await paint(chat)
 

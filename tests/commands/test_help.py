@@ -37,6 +37,7 @@ def test_the_commands_are_in_the_order_in_which_people_learn_them() -> None:
             "lora import",
             "lora merge",
             "compare",
+            "verify",
         ),
         *("queue", "cancel", "show", "gallery", "settings", "me"),
         *("privacy", "privacy export", "privacy delete", "help"),

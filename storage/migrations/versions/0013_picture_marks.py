@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("watermark", sa.BigInteger(), nullable=True),
         *(sa.Column(band, sa.Integer(), nullable=False) for band in bands),
         sa.Column("colours", sa.LargeBinary(), nullable=False),
+        sa.Column("model", sa.String(), server_default=sa.text("''"), nullable=False),
         sa.ForeignKeyConstraint(
             ["job_number"],
             ["jobs.number"],

@@ -196,7 +196,7 @@ async def _send(files: Files, path: Path) -> PictureReference:
     files.folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     try:
         with TemporaryDirectory(prefix=INCOMING, dir=files.folder) as folder:
-            image = await pool.reencode(await asyncio.to_thread(path.absolute), Path(folder) / "picture")
+            image = await pool.reencode(path, Path(folder) / "picture")
             if image.animated:
                 print(FIRST_FRAME, file=sys.stderr)
             return PictureReference(sha256=await files.put(image.path), size=(image.width, image.height))

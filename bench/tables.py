@@ -29,6 +29,7 @@ PARTS = (
     "fast",
     "quality",
     "captions",
+    "editing",
     "enlarging",
     "storage",
     "chat",
@@ -57,6 +58,16 @@ def demo() -> Iterator[Table]:
     yield "What eight people wait", lambda: painting.waiting(load_model(settings), settings, [128, 256])
     yield "One UNet forward", lambda: forward.measure(load_model(settings), [128])
     yield "Start of the engine", lambda: start.measure(settings)
+
+
+def editing() -> Iterator[Table]:
+    """How well pictures are edited."""
+    from bench import editing
+
+    yield "Things found by words", editing.words
+    yield "Parts painted anew", editing.parts
+    yield "New edges", editing.edges
+    yield "Details", editing.details
 
 
 def datasets() -> Iterator[Table]:
@@ -253,6 +264,7 @@ TABLES: dict[str, Callable[[], Iterator[Table]]] = {
     "fast": fast,
     "quality": quality,
     "captions": descriptions,
+    "editing": editing,
     "enlarging": enlarged,
     "storage": database,
     "chat": people,

@@ -12,6 +12,8 @@ from sqlalchemy import make_url
 
 from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.config import Config, ConfigError, config_path, read_config
+from bot.provenance.keys import CHAIN, KEY, SECRET
+from bot.provenance.marking import FOLDER
 from commands.help import HELP, usage
 from commands.syntax.numbers import duration, pluralize
 from commands.syntax.parser import parse
@@ -83,11 +85,13 @@ def _place(config: Config, configuration: Path) -> Place:
     database = make_url(config.database).database
     if not database:
         raise BackupError("Only a database in a file can be backed up here. Use the server's own tools.")
+    files = Path(config.engine.files)
     return Place(
         database=Path(database),
-        files=Path(config.engine.files),
+        files=files,
         adapters=config.adapters,
         configuration=configuration,
+        extra=tuple(files.parent / FOLDER / name for name in (SECRET, KEY, CHAIN)),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -74,6 +75,8 @@ async def test_a_backup_made_meanwhile_is_put_in_place_with_all_its_pictures(
     (home / "data" / "adapters" / "ink.safetensors").unlink()
     for sha256 in names:
         (home / "data" / "files" / sha256[:2] / sha256).unlink()
+    keys = {path: path.read_bytes() for path in (home / "data" / "provenance").iterdir()}
+    shutil.rmtree(home / "data" / "provenance")
 
     assert await run("restore", "copy") == FINE
     chat = await open_chat(config=config, fake=chat.fake)
@@ -82,6 +85,7 @@ async def test_a_backup_made_meanwhile_is_put_in_place_with_all_its_pictures(
     assert shown == [True, True, False]
     assert set(stored_names(home / "data" / "files")) >= names
     assert (home / "data" / "adapters" / "ink.safetensors").read_bytes() == LORA
+    assert {path: path.read_bytes() for path in keys} == keys
     assert len(list((home / "data").glob("*.before-restore-*"))) == 1
 
 

@@ -191,7 +191,7 @@ async def test_a_card_leads_to_the_picture_that_it_started_from(comes: Comes) ->
 
     await first.get_by_label("More").select_option(f"image:{job}")
     form = ana.page.get_by_role("dialog", name="/imagine")
-    await expect(form.get_by_label("image")).to_have_value(f"{job}:1")
+    await expect(form.get_by_role("textbox", name="image")).to_have_value(f"{job}:1")
     await expect(form.locator(".image-field img")).to_have_attribute("src", re.compile(f"/thumbs/.*{job}/1"))
     await form.get_by_label("prompt").fill("")
     await form.get_by_role("button", name="Paint", exact=True).click()

@@ -69,9 +69,9 @@ def super_resolution_loss(network: nn.Module, vae: AutoencoderKL, plan: Plan) ->
         rng = plan.rng(9, step)
         pairs = [draw_pair(rng) for _ in range(plan.batch // CROPS)]
         small = to_tensor(np.stack([pair[0] for pair in pairs]))
-        with torch.no_grad():
-            few = small[: len(pairs) // 4]
-            small[: len(few)] = vae.decode(vae.encode(few).latent_dist.mean).sample.clamp(-1, 1)
+        if few := len(pairs) // 4:
+            with torch.no_grad():
+                small[:few] = vae.decode(vae.encode(small[:few]).latent_dist.mean).sample.clamp(-1, 1)
         inputs, aims = [], []
         for number, (picture, large) in enumerate(pairs):
             for _ in range(CROPS):

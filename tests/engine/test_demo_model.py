@@ -22,6 +22,7 @@ from engine.demo.judge import judge
 from engine.demo.latents import Bucket, View, make_pool, spot_map
 from engine.demo.refiner import BAD, GOOD, new_refiner, refiner_loss, soften_bad_score
 from engine.demo.spot_classifier import NOTHING, labels_at
+from engine.demo.super_resolution import new_network, super_resolution_loss
 from engine.demo.text import TextEncoders
 from engine.demo.text_training import CaptionReader, caption_loss, thing_labels
 from engine.demo.tokenizer import learn_merges, new_tokenizer
@@ -29,6 +30,7 @@ from engine.demo.training_loop import Plan, Run, fit
 from engine.demo.unet import TIME_ID_WIDTH
 from engine.demo.vae import new_vae, round_trip_psnr, unseen_pictures, vae_loss
 from engine.demo.world import Layout, Scene, Spot, Thing
+from engine.vision.upscaler import SHIPPED
 
 MODEL = Path(engine.demo.__file__).parent
 PLAN = Plan(steps=4, batch=4, rate=1e-3, warmup=2, save_every=2)
@@ -130,6 +132,7 @@ def test_what_ships_is_no_more_than_24_megabytes() -> None:
     assert (
         sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file()) <= 24e6
     )
+    assert SHIPPED.stat().st_size < 1e6
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +152,7 @@ def stages() -> dict[str, Stage]:
         "base": (lambda: Base(TextEncoders(merges)), lambda model: base_loss(model, pool, 1.0, PLAN)),
         "refiner": (lambda: new_refiner(base), lambda model: refiner_loss(model, base, pool, 1.0, PLAN)),
         "clip": (lambda: new_clip(tokenizer), lambda model: clip_loss(model, tokenizer, PLAN)),
+        "upscaler": (new_network, lambda model: super_resolution_loss(model, new_vae(), PLAN)),
     }
 
 
@@ -229,7 +233,7 @@ def begin_stage(stage: Stage, checkpoint: Path) -> tuple[Run, Callable[[int], Te
     return Run(model, PLAN, checkpoint), stage[1](model)
 
 
-@pytest.mark.parametrize("name", ["vae", "words", "base", "refiner", "clip"])
+@pytest.mark.parametrize("name", ["vae", "words", "base", "refiner", "clip", "upscaler"])
 def test_a_stage_learns(name: str, stages: dict[str, Stage], tmp_path: Path) -> None:
     run, loss = begin_stage(stages[name], tmp_path / "run.pt")
 
@@ -238,7 +242,7 @@ def test_a_stage_learns(name: str, stages: dict[str, Stage], tmp_path: Path) -> 
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("name", ["vae", "words", "base", "refiner", "clip"])
+@pytest.mark.parametrize("name", ["vae", "words", "base", "refiner", "clip", "upscaler"])
 def test_a_stage_that_was_stopped_ends_in_the_same_bits(
     name: str, stages: dict[str, Stage], tmp_path: Path
 ) -> None:

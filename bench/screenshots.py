@@ -1,7 +1,8 @@
-"""`python -m bench.screenshots`: chat, loras, compare and training-card.png of docs, from a bot that runs.
+"""`python -m bench.screenshots`: the PNG files of docs that show the page, from a bot that runs.
 
 The model that ships is taught four LoRAs, merges two and compares one; then a browser looks. With a
-folder, what was learned there stays, and the next time only the pictures are taken again.
+folder, what was learned there stays, and the next time only the pictures are taken again. With --editing
+nothing is learned, and only the brush and a chain of pictures are taken.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import io
 import json
 import re
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar
 from PIL import Image
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Locator, Page, async_playwright, expect
 
 from bench.chat import a_bot
 from engine.demo.captions import plain
@@ -36,6 +37,9 @@ SAMPLES = "; ".join(
     for colour, background in (("red", "white"), ("green", "yellow"), ("blue", "black"))
 )
 SIDE = 128  # pixels of a picture to learn from
+TO_EDIT = "/imagine a big red circle on a white background --steps 20 --seed 7 --size 128x128"
+OVER_THE_CIRCLE = ((0.36, 0.5), (0.6, 0.5), (0.36, 0.62), (0.6, 0.66), (0.38, 0.74), (0.54, 0.76))
+TO_THE_LEFT = "⬅️ Extend the picture to the left."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +207,47 @@ async def see_it_paint(person: Person, page: Page) -> None:
     await page.screenshot(path=DOCS / "chat.png")
 
 
+async def press_and_wait(page: Page, press: Callable[[], Awaitable[object]]) -> Locator:
+    """The card of what a press paints, once it is painted."""
+    cards = page.locator(".card")
+    before = await cards.count()
+    await press()
+    await expect(cards).to_have_count(before + 1)
+    await expect(cards.last).to_have_attribute("data-state", "succeeded", timeout=120_000)
+    await page.wait_for_timeout(1000)
+    return cards.last
+
+
+async def see_it_edit(address: str) -> None:
+    """The brush over a picture, and the card of a picture that began with two others."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = await browser.new_page(viewport={"width": 1280, "height": 860})
+        await page.goto(address)
+        await expect(page.locator("#state")).to_have_text("Connected", timeout=30_000)
+        await page.get_by_role("combobox", name="Message").fill(TO_EDIT)
+        first = await press_and_wait(page, lambda: page.get_by_role("button", name="Send").click())
+        await first.get_by_role("button", name="Change a part").click()
+        brush = page.get_by_role("dialog", name="Draw over what should change")
+        await brush.get_by_label("Brush size").fill("30")
+        await brush.get_by_label("What should be there").fill("a blue heart on a white background")
+        box = await brush.get_by_role("application").bounding_box()
+        if box is None:
+            raise RuntimeError("the brush is not open")
+        for nth, (x, y) in enumerate(OVER_THE_CIRCLE):
+            await page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
+            if nth == 0:
+                await page.mouse.down()
+        await page.mouse.up()
+        await page.screenshot(path=DOCS / "brush.png")
+        send = brush.get_by_role("button", name="Change it")
+        changed = await press_and_wait(page, lambda: send.click())
+        more = changed.get_by_label("More")
+        extended = await press_and_wait(page, lambda: more.select_option(label=TO_THE_LEFT))
+        await extended.screenshot(path=DOCS / "chain.png")
+        await browser.close()
+
+
 async def look(address: str, person: Person) -> None:
     """The pictures of the page: a comparison, a finished training, the gallery of LoRAs, the channel."""
     async with async_playwright() as playwright:
@@ -232,10 +277,13 @@ async def look(address: str, person: Person) -> None:
         await browser.close()
 
 
-async def main(folder: Path, steps: int, batch: int) -> None:
+async def main(folder: Path, steps: int, batch: int, *, editing: bool) -> None:
     """Teach and use what is not there yet, then look."""
     async with AsyncExitStack() as stack:
         _, address = await stack.enter_async_context(a_bot(folder))
+        if editing:
+            await see_it_edit(address)
+            return
         people = [await stack.enter_async_context(a_person(address, name)) for name in ("Ana", "Ben", "Cleo")]
         names = {one["name"] for one in (await people[1].does(say="/loras"))["loras"]}
         missing = [one for one in lessons(steps, batch) if one.name not in names]
@@ -247,6 +295,7 @@ async def main(folder: Path, steps: int, batch: int) -> None:
             await people[0].does(say="/lora both --share space")
             await use(people)
         await look(address, people[0])
+        await see_it_edit(address)
 
 
 if __name__ == "__main__":
@@ -258,6 +307,8 @@ if __name__ == "__main__":
     parser.add_argument(
         "--batch", type=int, default=4, help="pictures of a step: fewer are faster and teach less"
     )
+    parser.add_argument("--editing", action="store_true", help="only the brush and a chain")
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        asyncio.run(main((told.folder or Path(temporary)).absolute(), told.steps, told.batch))
+        folder = (told.folder or Path(temporary)).absolute()
+        asyncio.run(main(folder, told.steps, told.batch, editing=told.editing))

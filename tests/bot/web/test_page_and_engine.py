@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Locator, expect
 
 from tests.bot.web.browser import Pixel, Visit, a_browser
 
@@ -106,6 +106,8 @@ async def test_the_whole_way_from_a_typed_word_to_an_old_button(program: Program
         assert await ana.seed(blue) == "7"
         assert share((await ana.pixels(blue))[0], red) < 0.1
 
+        await edit_a_picture(ana, first)
+
         star = first.get_by_role("button", name="Add the picture to your favourites")
         await star.click()
         await expect(star).to_have_attribute("aria-pressed", "true")
@@ -115,14 +117,14 @@ async def test_the_whole_way_from_a_typed_word_to_an_old_button(program: Program
         assert await program.start() == address
         await ana.connects()
         before = await ana.jobs()
-        assert len(before) == 4
+        assert len(before) == 7
         await expect(star).to_have_attribute("aria-pressed", "true")
         await first.get_by_role("button", name="Paint it again").click()
         await ana.new_card(before, seconds=120)
 
         await ana.page.reload()
         await ana.connects()
-        await expect(ana.page.locator(".card")).to_have_count(5)
+        await expect(ana.page.locator(".card")).to_have_count(8)
         await ana.page.get_by_role("button", name="My favourites").first.click()
         await expect(ana.page.get_by_role("button", name=f"Open: {CIRCLE}")).to_have_count(1)
         assert ana.complaints == []
@@ -148,12 +150,43 @@ async def test_a_bot_that_was_killed_paints_on_before_the_same_eyes(program: Pro
         assert ana.complaints == []
 
 
+async def edit_a_picture(ana: Visit, card: Locator) -> None:
+    """Its red circle becomes a blue one under the brush, there is more at its left, and it is enlarged."""
+    before = await ana.jobs()
+    await card.get_by_role("button", name="Change a part").click()
+    brush = ana.page.get_by_role("dialog", name="Draw over what should change")
+    await expect(brush.get_by_role("application")).to_be_focused()
+    for key in ("]", "]", "]", "]", "]", "]", "Space"):
+        await ana.page.keyboard.press(key)
+    await brush.get_by_label("What should be there").fill(CIRCLE.replace("red", "blue"))
+    await brush.get_by_role("button", name="Change it").click()
+    changed = await ana.new_card(before)
+    assert share((await ana.pixels(changed))[0], blue) > 0.8
+
+    await changed.get_by_role("button", name="picture 1, part changed").click()
+    await expect(card).to_be_focused()  # what it is from
+
+    before = await ana.jobs()
+    await changed.get_by_label("More").select_option(label="⬅️ Extend the picture to the left.")
+    extended = await ana.new_card(before)
+    await expect(extended.locator(".shot img")).to_have_js_property("naturalWidth", 192)
+
+    before = await ana.jobs()
+    await ana.says(f"/upscale 4 --image {await extended.get_attribute('data-job')}")
+    enlarged = await ana.new_card(before)
+    await expect(enlarged.locator(".shot img")).to_have_attribute("width", "768")
+
+
 def share(pixels: list[Pixel], wanted: Callable[[Pixel], bool]) -> float:
     return sum(wanted(pixel) for pixel in pixels) / len(pixels)
 
 
 def red(pixel: Pixel) -> bool:
     return pixel[0] > 150 and pixel[1] < 90 and pixel[2] < 90
+
+
+def blue(pixel: Pixel) -> bool:
+    return pixel[2] > 150 and pixel[0] < 90
 
 
 def whitish(pixel: Pixel) -> bool:

@@ -38,7 +38,7 @@ SAMPLES = "; ".join(
 )
 SIDE = 128  # pixels of a picture to learn from
 TO_EDIT = "/imagine a big red circle on a white background --steps 20 --seed 7 --size 128x128"
-OVER_THE_CIRCLE = ((0.36, 0.5), (0.6, 0.5), (0.36, 0.62), (0.6, 0.66), (0.38, 0.74), (0.54, 0.76))
+OVER_THE_CIRCLE = ((0.34, 0.49), (0.58, 0.49), (0.33, 0.62), (0.58, 0.64), (0.36, 0.74), (0.54, 0.75))
 TO_THE_LEFT = "⬅️ Extend the picture to the left."
 
 
@@ -244,7 +244,11 @@ async def see_it_edit(address: str) -> None:
         changed = await press_and_wait(page, lambda: send.click())
         more = changed.get_by_label("More")
         extended = await press_and_wait(page, lambda: more.select_option(label=TO_THE_LEFT))
-        await extended.screenshot(path=DOCS / "chain.png")
+        await expect(extended.get_by_role("button", name="extended to the left")).to_be_visible()
+        await page.locator(".recipe").evaluate_all("all => all.forEach((one) => (one.open = false))")
+        await page.set_viewport_size({"width": 1280, "height": 1720})
+        await page.wait_for_timeout(1000)
+        await page.locator("#feed").screenshot(path=DOCS / "chain.png")
         await browser.close()
 
 

@@ -1,6 +1,7 @@
 """The whole way: the program as people start it, the engine with the model that ships, and a real browser."""
 
 import asyncio
+import io
 import os
 import signal
 import socket
@@ -9,7 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, expect
+from PIL import Image
+from playwright.async_api import FilePayload, Locator, expect
 
 from tests.bot.web.browser import Pixel, Visit, a_browser
 
@@ -150,8 +152,27 @@ async def test_a_bot_that_was_killed_paints_on_before_the_same_eyes(program: Pro
         assert ana.complaints == []
 
 
+async def verify_a_jpeg(ana: Visit, card: Locator) -> None:
+    """The card's picture, downloaded and saved as a JPEG, is from here."""
+    await card.get_by_role("button", name="Open:").click()
+    address = await ana.page.get_by_role("link", name="Download").get_attribute("href")
+    await ana.page.keyboard.press("Escape")
+    answer = await ana.page.context.request.get(f"{ana.page.url.rstrip('/')}{address}")
+    saved = io.BytesIO()
+    Image.open(io.BytesIO(await answer.body())).convert("RGB").save(saved, "JPEG", quality=85)
+
+    await ana.says("/verify")
+    form = ana.page.get_by_role("dialog", name="/verify")
+    jpeg: FilePayload = {"name": "saved.jpg", "mimeType": "image/jpeg", "buffer": saved.getvalue()}
+    await form.locator("input[type=file]").set_input_files([jpeg])
+    await expect(form.get_by_text("saved.jpg")).to_be_visible()
+    await form.get_by_role("button", name="Verify").click()
+    await expect(ana.notices.last).to_contain_text("It carries the watermark of here")
+    await expect(ana.notices.last).to_contain_text(await card.get_attribute("data-job") or "")
+
+
 async def edit_a_picture(ana: Visit, card: Locator) -> None:
-    """Its red circle becomes a blue one under the brush, there is more at its left, and it is enlarged."""
+    """Its circle becomes blue under the brush, there is more at its left, it is enlarged, and from here."""
     before = await ana.jobs()
     await card.get_by_role("button", name="Change a part").click()
     brush = ana.page.get_by_role("dialog", name="Draw over what should change")
@@ -175,6 +196,7 @@ async def edit_a_picture(ana: Visit, card: Locator) -> None:
     await ana.says(f"/upscale 4 --image {await extended.get_attribute('data-job')}")
     enlarged = await ana.new_card(before)
     await expect(enlarged.locator(".shot img")).to_have_attribute("width", "768")
+    await verify_a_jpeg(ana, enlarged)
 
 
 def share(pixels: list[Pixel], wanted: Callable[[Pixel], bool]) -> float:

@@ -31,6 +31,7 @@ PARTS = (
     "captions",
     "editing",
     "enlarging",
+    "provenance",
     "storage",
     "chat",
     "training",
@@ -223,6 +224,15 @@ def enlarged() -> Iterator[Table]:
     yield "Enlarged by a full-size Real-ESRGAN, in tiles", enlarging.memory
 
 
+def marks() -> Iterator[Table]:
+    """How sure marks are, and what they cost."""
+    from bench import provenance
+
+    yield "Watermarks read after what chats do to pictures", provenance.found_again
+    yield "Watermarks read from pictures of others", provenance.read_elsewhere
+    yield "What marks cost", provenance.cost
+
+
 def database() -> Iterator[Table]:
     """What the database costs."""
     from bench import storage
@@ -266,6 +276,7 @@ TABLES: dict[str, Callable[[], Iterator[Table]]] = {
     "captions": descriptions,
     "editing": editing,
     "enlarging": enlarged,
+    "provenance": marks,
     "storage": database,
     "chat": people,
     "training": lessons,

@@ -168,8 +168,9 @@ class Bot:
         await self.delivery.stop(LAST_CARDS)
 
     async def close(self) -> None:
-        """End the processes that re-encode pictures, and close the database."""
+        """End the processes and threads of pictures, and close the database."""
         await self.intake.close()
+        self.marker.close()
         await self.database.close()
 
     def health(self) -> tuple[bool, dict[str, Any]]:

@@ -17,6 +17,7 @@ from commands.syntax.spec import Option, form_command
 from engine.messages import InvalidRequest, JobId, Paint, Sha256
 from storage import provenance, uploads, views
 from storage.provenance import ContentClaim, FileOrigin, PictureMarks, Place
+from storage.tables import Space
 from storage.views import JobView, PictureView
 
 READABLE = 128  # pixels a side of what was made half as large, from which a watermark is read
@@ -129,11 +130,12 @@ async def _describe(context: ChatContext, view: JobView, place: int, evidence: s
     mine = view.person_id == context.person.id
     model = await provenance.find_model(context.session, view.number, place)
     at = datetime.fromtimestamp(view.ended_at or view.created_at, UTC)
+    space = await context.session.get_one(Space, view.space_id)
     lines = [
         f"It was painted here. {evidence}",
         f"Job: {view.id}, picture {place}",
         f"Painted: {at:%Y-%m-%d %H:%M} UTC",
-        f"Space: {'this one' if view.space_id == context.space.id else view.space}",
+        f"Space: {'this one' if space.id == context.space.id else space.name}",
     ]
     if mine or (context.admin and view.space_id == context.space.id):
         lines.append(f"By: {'you' if mine else view.person}")

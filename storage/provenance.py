@@ -108,7 +108,7 @@ async def find_watermark(session: AsyncSession, marks: PictureMarks) -> list[Pla
 
 
 async def find_near_duplicates(session: AsyncSession, marks: PictureMarks) -> list[Place]:
-    """The pictures that people would take for this one, the most similar first.
+    """The pictures that people would take for this one, the most similar first, then the oldest.
 
     Each band is looked up by an index, as it is and with each of its bits turned: of a million pictures about
     a thousand are compared.
@@ -132,7 +132,7 @@ async def _find(
         distance = (_bits(row) ^ marks.bits).bit_count()
         gap = max(abs(a - b) for a, b in zip(row.colours, marks.colours, strict=True))
         if not similar or (distance <= DIFFERENT_BITS and gap <= DIFFERENT_COLOUR):
-            ranked.append((distance, gap, -row.job_number, (JobId(job), row.place)))
+            ranked.append((distance, gap, row.job_number, (JobId(job), row.place)))
     return [place for *_, place in sorted(ranked)[:MOST]]
 
 

@@ -44,6 +44,10 @@ class Marker:
         """The file of the certificates by which our credentials are known."""
         return self._folder / CHAIN
 
+    def close(self) -> None:
+        """End the threads once they have nothing to do."""
+        self._threads.shutdown(wait=False)
+
     async def mark(self, png: bytes, name: str, *, sheet: bool = False) -> "MarkedPicture":
         """Set the marks into a painted picture; a `sheet` of several pictures has no watermark."""
         watermark, credentials = self._watermark and not sheet, self._credentials

@@ -20,6 +20,7 @@ from bot.config import Config, ConfigError, LocalSettings, check_local, local_to
 from bot.dispatch.apply import Effects
 from bot.dispatch.dispatcher import Dispatcher
 from bot.engine_client.client import PROGRAM, EngineClient
+from bot.engine_client.identity import engine_identity
 from bot.garbage_collection import DAY, GarbageCollector
 from bot.http.connections import BOUNDS, Bounds
 from bot.http.file_handles import raise_limit
@@ -76,6 +77,7 @@ class Bot:
             watermark=config.pictures.watermark,
             credentials=config.pictures.content_credentials,
         )
+        identity = engine_identity(config.engine)
         self.intake = Intake(database, self.files, self.garbage, self.marker.chain)
         self._chats: dict[str, Chat] = {}
         self.delivery = Delivery(database, self._chats, self.progress, self.metrics)
@@ -92,6 +94,7 @@ class Bot:
             largest_batch=config.engine.largest_batch,
             training_share=config.engine.training_share,
             marker=self.marker,
+            identity=identity,
         )
         self.inspections = Inspections(
             database=database,
@@ -129,6 +132,7 @@ class Bot:
             small=config.engine.model == SMALL,
             refines=config.engine.model == SMALL or bool(config.engine.refiner),
             model=config.engine.model,
+            engine=identity,
             admins=admins(config),
         )
         self._started = time.monotonic()

@@ -1,5 +1,7 @@
 """Checks before a new job: blocked people, rules, weights, the queue's state and limits."""
 
+from dataclasses import dataclass
+
 from commands.answers import CreateJob
 from commands.content_rules import apply_rules, check_rules
 from commands.context import ChatContext
@@ -9,6 +11,7 @@ from commands.loras_in_use import check_adapters
 from commands.permissions import NotAllowed
 from engine.messages import JobRequest, Paint
 from storage.lora_approval import weight_bounds
+from storage.recipe_keys import PaintedBefore, find_painted, recipe_key
 from storage.space_settings import SpaceSettings
 from storage.views import JobView
 
@@ -24,8 +27,17 @@ def check_not_blocked(settings: SpaceSettings, name: str) -> None:
         raise NotAllowed("An admin has blocked you here. Ask one of them about it.", "blocked")
 
 
-async def admit(context: ChatContext, answer: CreateJob) -> tuple[JobRequest, float]:
-    """The request as it may be created, and its expected engine seconds.
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """A request as it may be created, its expected engine seconds, and who painted the same before."""
+
+    request: JobRequest
+    expected: float = 0.0
+    before: PaintedBefore | None = None
+
+
+async def admit(context: ChatContext, answer: CreateJob) -> Admission:
+    """The request as it may be created. What was painted before needs no engine, and no place in the queue.
 
     Raises InvalidRequest, with nothing stored. A draft is asked for room again when it is started.
     """
@@ -33,12 +45,14 @@ async def admit(context: ChatContext, answer: CreateJob) -> tuple[JobRequest, fl
     check_rules(context.space_settings.rules, request, answer.examples, adult=context.adult)
     await _check_loras(context, request)
     _check_not_draining(context)
-    expected = 0.0
+    expected, before = 0.0, None
     if isinstance(request, Paint):
-        check_room(context)
-        expected = context.estimates.seconds(request)
+        before = None if answer.fresh else await _find_painted(context, request)
+        if before is None:
+            check_room(context)
+            expected = context.estimates.seconds(request)
     await check_limits(context, request, expected)
-    return request, expected
+    return Admission(request=request, expected=expected, before=before)
 
 
 async def admit_draft(context: ChatContext, view: JobView) -> float:
@@ -48,6 +62,19 @@ async def admit_draft(context: ChatContext, view: JobView) -> float:
     if view.request is not None:
         await check_limits(context, view.request, expected)
     return expected
+
+
+async def _find_painted(context: ChatContext, request: Paint) -> PaintedBefore | None:
+    key = recipe_key(request, context.engine)
+    if key is None:
+        return None
+    return await find_painted(
+        context.session,
+        key,
+        space_id=context.space.id,
+        person_id=context.person.id,
+        adult=context.adult,
+    )
 
 
 async def _check_loras(context: ChatContext, request: JobRequest) -> None:

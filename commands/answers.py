@@ -56,7 +56,8 @@ class CreateJob:
 
     A `draft` waits until its person starts it. `replaced` is the draft that it takes the place of, deleted
     already; `unneeded` are its stored files, to be removed once this is on disk. `text` is told to who asked.
-    `examples` are all pictures of a training, also those of its manifest.
+    `examples` are all pictures of a training, also those of its manifest. `fresh`: it is painted also where
+    the same was painted before.
     """
 
     request: JobRequest
@@ -66,6 +67,7 @@ class CreateJob:
     replaced: JobId | None = None
     unneeded: tuple[Sha256, ...] = ()
     examples: tuple[Example, ...] = ()
+    fresh: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,3 +55,4 @@ class ChatContext(Context):
     adult: bool = False  # the chat keeps the channel for adults
     space_settings: SpaceSettings = DEFAULTS  # what the admins of the space have set
     admins: Admins = NOBODY  # those whom the operator names
+    engine: str = ""  # the model and the settings that decide about pixels, for keys of recipes

@@ -86,6 +86,7 @@ async def imagine(
         ),
     ] = None,
     strength: Annotated[float, Option("How much of that picture changes", *STRENGTH)] = Source.strength,
+    fresh: Annotated[bool, Option("Paint also what was painted before")] = False,
     unpacked: PastedRecipe | None = None,
     note: str = "",
 ) -> CreateJob:
@@ -124,7 +125,7 @@ async def imagine(
         source=None if start is None else start.source(strength),
         note=" ".join(filter(None, (note, fitting_note(start, size)))),
     )
-    return CreateJob(request=request, text=omissions_text(recipe, missing, context.model))
+    return CreateJob(request=request, text=omissions_text(recipe, missing, context.model), fresh=fresh)
 
 
 def check_strength(strength: float, steps: int, image: PictureReference | None) -> None:

@@ -167,6 +167,7 @@ def _values(paint: Paint) -> dict[str, Any]:
         "variation": paint.variation,
         "variation_seed": paint.variation_seed if paint.variation else None,
         "fast": paint.fast,
+        "fresh": False,
         "hires": paint.hires,
         "detail": paint.finish.detail,
         "detail_strength": paint.finish.detail_strength,

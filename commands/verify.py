@@ -156,7 +156,7 @@ async def _paint_again(context: ChatContext, view: JobView, place: int) -> Creat
         single_picture(view.request, place), job=context.job, repeats=f"{view.id}:{place}", note=""
     )
     text = f"It is painted again. The card then says how much differs, and /verify {context.job} shows it."
-    return CreateJob(request=again, parent=view.id, text=text)
+    return CreateJob(request=again, parent=view.id, text=text, fresh=True)
 
 
 async def _find_original(context: ChatContext, view: JobView) -> PictureView | None:

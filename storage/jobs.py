@@ -228,9 +228,12 @@ async def finish(
     reason: str | None = None,
     seconds: float,
     pictures: Sequence[FinishedPicture] = (),
+    recipe: str | None = None,
     now: float,
 ) -> bool:
     """End a job, charged with the engine seconds that it took. False: it had already ended.
+
+    `recipe`: the key by which others may have these pictures.
 
     A training that did not succeed keeps its curve and its samples, and nothing to paint with.
     """
@@ -239,6 +242,7 @@ async def finish(
         return False
     was_queued = job.state == "queued"
     job.state, job.reason, job.ended_at, job.lease_until = state, reason, now, None
+    job.recipe = recipe
     session.add_all(
         Picture(
             job_number=number,
@@ -274,7 +278,7 @@ async def delete(session: AsyncSession, number: int, now: float) -> list[Sha256]
         files += [Sha256(sha256) for sha256 in hashes]
         await session.execute(delete_rows(table).where(table.job_number == number))
     await session.execute(delete_rows(PictureMark).where(PictureMark.job_number == number))
-    job.request, job.reason, job.deleted_at = {}, None, job.deleted_at or now
+    job.request, job.reason, job.recipe, job.deleted_at = {}, None, None, job.deleted_at or now
     job.revision += 1
     await session.flush()
     return await find_unneeded(session, files)

@@ -241,6 +241,7 @@ async def _blank_jobs(session: AsyncSession, which: ColumnElement[bool], now: fl
         Job.request: {},
         Job.reason: None,
         Job.parent: None,
+        Job.recipe: None,
         Job.lease_until: None,
         Job.state: case((Job.state.in_(OPEN), "cancelled"), else_=Job.state),
         Job.ended_at: ended,

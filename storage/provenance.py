@@ -63,6 +63,14 @@ def mark_row(job_number: int, place: int, marks: PictureMarks) -> PictureMark:
     )
 
 
+async def read_marks(session: AsyncSession, job_number: int) -> dict[int, PictureMarks]:
+    """The marks of a job's pictures, by their places."""
+    rows = await session.scalars(select(PictureMark).where(PictureMark.job_number == job_number))
+    return {
+        row.place: PictureMarks(watermark=row.watermark, bits=_bits(row), colours=row.colours) for row in rows
+    }
+
+
 async def find_origin(session: AsyncSession, person_id: int, sha256: Sha256) -> FileOrigin | None:
     """What the file said that this person sent lately, and from which this picture was made."""
     theirs = select(Upload.origin).where(Upload.person_id == person_id, Upload.sha256 == sha256)

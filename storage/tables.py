@@ -180,6 +180,12 @@ class Job(Table):
             sqlite_where=text("up IS NOT NULL"),
             postgresql_where=text("up IS NOT NULL"),
         ),
+        Index(
+            "ix_jobs_recipe",
+            "recipe",
+            sqlite_where=text("recipe IS NOT NULL"),
+            postgresql_where=text("recipe IS NOT NULL"),
+        ),
     )
 
     number: Mapped[int] = mapped_column(primary_key=True)  # the order of filing
@@ -217,6 +223,7 @@ class Job(Table):
     expected: Mapped[float] = mapped_column(default=0.0, server_default="0")  # engine seconds, when created
     counted_at: Mapped[float | None]  # when it was queued, for what its person uses in a day
     up: Mapped[float | None]  # when an admin put it before the others of its space
+    recipe: Mapped[str | None]  # the hash by which its pictures are found again: storage/recipe_keys.py
 
 
 class Picture(Table):

@@ -64,6 +64,8 @@ def _line(view: JobView, progress: JobProgress) -> str:
         case "running":
             return _running(progress)
         case "succeeded":
+            if view.reason and view.started_at is None:  # it has the pictures of another job
+                return view.reason
             painted = f"{view.charged:.1f} s"
             return f"{view.reason} (painted in {painted})" if view.reason else f"Painted in {painted}"
         case "failed":

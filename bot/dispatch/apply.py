@@ -51,14 +51,17 @@ from commands.answers import (
     UpdateCards,
 )
 from commands.context import ChatContext
+from commands.imagine import imagine
 from commands.job_lookup import find_job
 from commands.limits import MEGABYTE
+from commands.recipe_text import command_of
 from engine.messages import InvalidRequest, JobId, LoraScores, Paint, Sha256
 from storage import adapters, jobs, pictures, trainings
 from storage.database import CannotStore
 from storage.files import Files
 from storage.privacy import Deletion
 from storage.provenance import PictureMarks
+from storage.recipe_keys import PaintedBefore, recipe_key
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +146,8 @@ def _update_cards(answer: UpdateCards) -> Outcome:
 
 
 async def _create_job(context: ChatContext, answer: CreateJob) -> Outcome:
-    request, expected = await admit(context, answer)
+    admission = await admit(context, answer)
+    request = admission.request
     job = await jobs.create(
         context.session,
         id=context.job,
@@ -156,8 +160,10 @@ async def _create_job(context: ChatContext, answer: CreateJob) -> Outcome:
         state="draft" if answer.draft else "queued",
         adult=context.adult,
         private=context.direct,
-        expected=expected,
+        expected=admission.expected,
     )
+    if admission.before is not None and isinstance(request, Paint):
+        await _take_from_store(context, job.number, request, admission.before)
     if isinstance(request, Paint):
         for use in request.adapters:
             await adapters.count_use(context.session, use, context.now)
@@ -167,9 +173,25 @@ async def _create_job(context: ChatContext, answer: CreateJob) -> Outcome:
     return Outcome(
         reply=CardReply(job=job.id, text=answer.text),
         touched=(job.id, *replaced),
-        painting=request if isinstance(request, Paint) else None,
+        painting=request if isinstance(request, Paint) and admission.before is None else None,
         stopped=replaced,
         unneeded=answer.unneeded,
+    )
+
+
+async def _take_from_store(context: ChatContext, number: int, request: Paint, before: PaintedBefore) -> None:
+    """End a new job with the pictures of one that painted the same."""
+    advice = " --fresh paints it again." if command_of(request) is imagine else ""
+    await context.session.refresh(context.person, ["queued"])  # which was counted beside the session
+    await jobs.finish(
+        context.session,
+        number,
+        state="succeeded",
+        reason=f"The same as {before.job}, painted before.{advice}",
+        seconds=0.0,
+        pictures=before.pictures,
+        recipe=recipe_key(request, context.engine),
+        now=context.now,
     )
 
 

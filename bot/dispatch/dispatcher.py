@@ -92,6 +92,7 @@ class Dispatcher(Lookups):
         small: bool,
         refines: bool = False,
         model: str = "",
+        engine: str = "",
         admins: Admins = NOBODY,
     ) -> None:
         super().__init__(
@@ -107,6 +108,7 @@ class Dispatcher(Lookups):
         self._small = small
         self._refines = refines
         self._model = model
+        self._engine = engine
         self._settings = SettingsCache()
         self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
         self._gone: set[JobId] = set()  # jobs of the forgotten, which a chat may deliver once more
@@ -298,6 +300,7 @@ class Dispatcher(Lookups):
             adult=caller.adult,
             space_settings=settings,
             admins=self._admins,
+            engine=self._engine,
             now=time.time(),
             estimates=self._estimates,
             per_person=self._limits.per_person,

@@ -60,7 +60,9 @@ class Queue:
         largest_batch: int,
         training_share: float,
         marker: Marker,
+        identity: str = "",
     ) -> None:
+        """`identity`: what of the engine decides about pixels, for keys of recipes."""
         self._database = database
         self._engine = engine
         self._progress = progress
@@ -72,7 +74,7 @@ class Queue:
         self._slowed = 1 / max(1 - training_share, LEAST_SHARE)  # by so much, beside a training
         self._disk = DiskSpace(files)
         self._results = Results(
-            database, files, garbage, self._disk, estimates, metrics, marker, self._note_waiting
+            database, files, garbage, self._disk, estimates, metrics, marker, identity, self._note_waiting
         )
         self._positions = QueuePositions(database, progress, estimates, touch)
         self._running: dict[JobId, RunningJob] = {}

@@ -37,6 +37,7 @@ from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.jobs import ENGINE_DEATHS, Death, FinishedPicture
 from storage.pictures import find_unneeded_adapters
+from storage.recipe_keys import recipe_key
 
 if TYPE_CHECKING:
     from bot.provenance.pixels import MarkedPicture
@@ -63,6 +64,7 @@ class Results:
         estimates: Estimates,
         metrics: Metrics,
         marker: Marker,
+        identity: str,
         on_wait: Callable[[RunningJob, str], None],
     ) -> None:
         """`on_wait` gets the reason when a job that has ended in the engine must wait for the disk."""
@@ -73,6 +75,7 @@ class Results:
         self._estimates = estimates
         self._metrics = metrics
         self._marker = marker
+        self._identity = identity
         self._on_wait = on_wait
 
     async def record(self, running: RunningJob, result: Result) -> str:
@@ -153,6 +156,7 @@ class Results:
                 seconds=painted.seconds,
                 pictures=pictures,
                 reason=" ".join(filter(None, (_remark(painted), difference))) or None,
+                recipe=self._recipe_key(running, painted),
                 now=time.time(),
             )
             if ended:
@@ -173,6 +177,13 @@ class Results:
         except OSError as error:
             reason = f"The picture was painted, but could not be stored: {error.strerror or error}."
             return await self.finish(running, state="failed", reason=reason)
+
+    def _recipe_key(self, running: RunningJob, painted: Painted) -> str | None:
+        """By what these pictures are found again; None where one of them is not for everybody's eyes."""
+        flagged = any(picture.flagged for picture in painted.pictures)
+        if flagged or not isinstance(running.request, Paint):
+            return None
+        return recipe_key(running.request, self._identity)
 
     async def _mark(self, running: RunningJob, job: JobId, place: int, png: bytes) -> "MarkedPicture":
         """The picture with its marks; a sheet of several has no watermark beside those in it."""

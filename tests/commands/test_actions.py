@@ -165,6 +165,7 @@ async def test_edit_opens_the_form_with_the_whole_recipe(chat: Chat) -> None:
         "detail_strength": "0.4",
         "image": "",
         "strength": "0.6",
+        "fresh": "false",
     }
 
 

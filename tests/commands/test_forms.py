@@ -68,6 +68,7 @@ def test_each_field_of_imagine_has_its_kind() -> None:
         "detail_strength": "number",
         "image": "image",
         "strength": "number",
+        "fresh": "boolean",
     }
 
 

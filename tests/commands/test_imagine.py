@@ -307,7 +307,7 @@ KNOWN = "Euler, Euler a, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun
             "fox --qqqq 3",
             "There is no option --qqqq. The options are --no, --negative, --lora, --steps, --cfg, --seed, "
             "--size, --ar, --aspect, --sampler, --count, --n, --refiner, --variation, --variation-seed, "
-            "--fast, --hires, --detail, --detail-strength, --image and --strength.",
+            "--fast, --hires, --detail, --detail-strength, --image, --strength and --fresh.",
         ),
     ],
 )

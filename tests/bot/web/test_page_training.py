@@ -205,12 +205,12 @@ async def test_a_lora_is_looked_at_renamed_shared_and_deleted(place: Place, come
 
 async def test_pictures_beside_the_message_can_be_taught(comes: Comes) -> None:
     ana = await comes()
-    await hands(ana, "drop", 1)
+    await ana.page.locator("#files").set_input_files(files(1, 2))
 
     await ana.page.get_by_role("button", name="Train a LoRA with these").click()
 
-    await expect(form_of(ana).get_by_text("1 picture", exact=True)).to_be_visible()
-    await expect(form_of(ana).get_by_text("drop.png")).to_be_visible()
+    await expect(form_of(ana).get_by_text("2 pictures", exact=True)).to_be_visible()
+    await expect(form_of(ana).get_by_text("2.png")).to_be_visible()
 
 
 async def test_captions_are_described_read_and_changed_in_a_grid_before_the_start(comes: Comes) -> None:

@@ -67,7 +67,7 @@ function pictureRow({ label, help, id, input, rest, dropped = () => "" }) {
   const status = el("span", { class: "allowed", role: "status" });
   const shown = el("img", { alt: "", draggable: "false", onerror: () => (shown.src = EMPTY_IMAGE) });
   const chooser = el("input", { type: "file", accept: kind.accept, hidden: true, onchange: () => take(chooser.files[0]) });
-  const choose = el("button", { type: "button", class: "quiet", onclick: () => chooser.click() }, icon("pictures"), "Send one");
+  const choose = el("button", { type: "button", class: "quiet", "aria-label": "Send one", onclick: () => chooser.click() }, icon("pictures"), el("span", { class: "word" }, "Send one"));
   const clear = iconButton("close", `Clear ${label}`, () => put(input, ""));
   let turn = 0;
 

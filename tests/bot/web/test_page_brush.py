@@ -120,6 +120,10 @@ async def test_the_brush_is_led_by_keys_alone(place: Place, comes: Comes) -> Non
     await expect(brush).to_be_hidden()
     await expect(form.get_by_role("button", name="Draw")).to_be_focused()
     await expect(form.get_by_text("Drawn", exact=True)).to_be_visible()
+    await form.get_by_role("button", name="Draw").press("Enter")
+    await expect(marked).to_have_text(share)
+    await keys.press("Escape")
+    await expect(form.get_by_text("Drawn", exact=True)).to_be_visible()
     await form.get_by_role("button", name="Change it").click()
     mask = await mask_of(ana, place, await ana.new_card([]))
     assert list(line(mask)) == [BLACK, WHITE, WHITE]

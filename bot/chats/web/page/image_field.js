@@ -30,7 +30,7 @@ export function maskField({ name, label, help }, id, value, form) {
   let drawnOver = "";
   const input = el("input", { type: "hidden", name });
   const open = el("button", { id, type: "button", class: "quiet", "aria-label": "Draw over the picture", "aria-describedby": `${id}-help`, onclick: () => draw() }, icon("brush"), "Draw");
-  const { field, send, showStatus } = pictureRow({ label, help, id, input, rest: [open], dropped: () => (drawnOver = "") });
+  const { field, send, showStatus } = pictureRow({ label, help, id, input, rest: [open], replaced: () => (drawnOver = "") });
 
   async function draw() {
     const image = form.image();
@@ -62,13 +62,13 @@ function put(/** @type {HTMLInputElement} */ input, /** @type {string} */ value)
   input.dispatchEvent(new Event("input"));
 }
 
-/** A small one of what `input` says, ways to send another, and one to say none; `dropped` hears of what is sent. */
-function pictureRow({ label, help, id, input, rest, dropped = () => "" }) {
+/** A small one of what `input` says, ways to send another, and one to say none; `replaced` hears when it was. */
+function pictureRow({ label, help, id, input, rest, replaced = () => "" }) {
   const status = el("span", { class: "allowed", role: "status" });
   const shown = el("img", { alt: "", draggable: "false", onerror: () => (shown.src = EMPTY_IMAGE) });
   const chooser = el("input", { type: "file", accept: kind.accept, hidden: true, onchange: () => take(chooser.files[0]) });
   const choose = el("button", { type: "button", class: "quiet", "aria-label": "Send one", onclick: () => chooser.click() }, icon("pictures"), el("span", { class: "word" }, "Send one"));
-  const clear = iconButton("close", `Clear ${label}`, () => put(input, ""));
+  const clear = iconButton("close", `Clear ${label}`, empty);
   let turn = 0;
 
   function showStatus(/** @type {string} */ text, wrong = false) {
@@ -85,10 +85,15 @@ function pictureRow({ label, help, id, input, rest, dropped = () => "" }) {
     showStatus("");
   }
 
+  function empty() {
+    replaced();
+    put(input, "");
+  }
+
   function take(/** @type {File|undefined} */ file) {
     chooser.value = "";
     if (!file) return;
-    dropped();
+    replaced();
     send(file, file.name);
   }
 

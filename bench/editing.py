@@ -7,7 +7,7 @@ pixels.
 import io
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.Image import Resampling
 
-from commands.edit import EDIT_GUIDANCE, EDIT_STRENGTH, PADDING
+from commands.edit import EDIT_GUIDANCE, EDIT_STRENGTH, PADDING, WORDS_GROW
 from commands.extend import Way, margins
 from commands.syntax.places import read_places
 from engine.demo.captions import plain
@@ -45,7 +45,7 @@ from engine.studio import Studio
 
 SIDE = 128
 SCENES = 100
-STEPS = 20
+STEPS = 30  # as people have them
 SQUARE = Ratio(across=1, down=1)
 HALVES = {"left of": "left half", "right of": "right half", "above": "top half", "below": "bottom half"}
 
@@ -79,33 +79,48 @@ def words() -> str:
 
 
 def parts() -> str:
-    """How often `/edit "a blue heart"` paints one, by the half of the picture that it is said for."""
-    cases = [(scene, picture) for scene, _, picture in _pairs(seed=2) if scene.background != "blue"]
-    places = [read_places(HALVES[str(scene.relation)]) for scene, _ in cases]
+    """How often `/edit "a blue heart"` paints one, in place of a thing and in its half of the picture."""
+    cases = [case for case in _pairs(seed=2) if case[0].background != "blue"]
+    rows = [
+        _edit(
+            cases, "by --where", lambda scene: {"where": f"the {scene.things[0].shape}", "grow": WORDS_GROW}
+        ),
+        _edit(
+            cases, "by --place", lambda scene: {"regions": read_places(HALVES[str(scene.relation)]).regions}
+        ),
+    ]
+    table = ["| said | a heart | blue | both, on the rest's background |", "|---|---|---|---|", *rows]
+    return "\n".join([*table, "", f"{len(cases)} drawings of two things."])
+
+
+def _edit(
+    cases: Sequence[tuple[Scene, Layout, Pixels]], name: str, place: Callable[[Scene], Mapping[str, Any]]
+) -> str:
+    """A row of the table: what `/edit` makes of these drawings, where this says what is painted."""
+    usual = {"padding": round(PADDING * SIDE), "fill": True, "feather": 0.02}
     painted = _paint(
         [
-            (
-                picture,
-                "a blue heart",
-                {"regions": place.regions, "padding": round(PADDING * SIDE), "fill": True, "feather": 0.02},
-            )
-            for (_, picture), place in zip(cases, places, strict=True)
+            (picture, "a blue heart", {**usual, "caption": plain(scene), **place(scene)})
+            for scene, _, picture in cases
         ]
     )
-    right = heart = blue = 0
-    for (scene, _), place, picture in zip(cases, places, painted, strict=True):
-        region = place.regions[0]
-        edges = [round(share * SIDE) for share in (region.left, region.top, region.right, region.bottom)]
-        part = picture[edges[1] : edges[3], edges[0] : edges[2]]
-        large = Image.fromarray(part).resize((2 * part.shape[1], 2 * part.shape[0]), Resampling.BICUBIC)
-        wanted = Scene(things=(Thing(shape="heart", colour="blue"),), background=scene.background)
-        verdict = judge(np.asarray(large), wanted)
-        right, heart, blue = right + verdict.right, heart + verdict.shapes, blue + verdict.colours
-    count = len(cases)
-    return (
-        f"Of {count} edits {heart / count:.0%} are a heart, {blue / count:.0%} blue, and {right / count:.0%} "
-        "also on the background of the rest."
-    )
+    verdicts = []
+    for (scene, layout, _), picture in zip(cases, painted, strict=True):
+        if name == "by --where":
+            spot, reach = layout.spots[0], 1.6 * layout.spots[0].radius
+            edges = [spot.x - reach, spot.y - reach, spot.x + reach, spot.y + reach]
+        else:
+            region = read_places(HALVES[str(scene.relation)]).regions[0]
+            edges = [SIDE * share for share in (region.left, region.top, region.right, region.bottom)]
+        left, top, right, bottom = (min(SIDE, max(0, round(edge))) for edge in edges)
+        part = Image.fromarray(picture[top:bottom, left:right])
+        large = part.resize((3 * part.width, 3 * part.height), Resampling.BICUBIC)
+        heart = Thing(shape="heart", colour="blue")
+        verdicts.append(judge(np.asarray(large), Scene(things=(heart,), background=scene.background)))
+    shares = [
+        np.mean([getattr(verdict, what) for verdict in verdicts]) for what in ("shapes", "colours", "right")
+    ]
+    return f"| {name} | {' | '.join(f'{share:.0%}' for share in shares)} |"
 
 
 def edges() -> str:

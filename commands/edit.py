@@ -33,6 +33,7 @@ CHANGE = "part changed"
 PADDING = (
     3 / 16
 )  # of the picture's shorter side, around what is painted: the surroundings that the model sees
+WORDS_GROW = 0.05  # of the picture's shorter side: what is found by words is given some room
 SIDE_UNKNOWN = 512  # pixels of the shorter side of a picture of which it is not known
 EDIT_STRENGTH = 0.8  # the rest of the noise keeps the colours around the place, with which it is filled
 EDIT_GUIDANCE = 3.0  # low, so that what is painted fits its surroundings (docs/measurements.md)
@@ -104,7 +105,7 @@ async def edit(
             area=str(place or ""),
             regions=() if place is None else place.regions,
             invert=invert,
-            grow=grow,
+            grow=grow or (WORDS_GROW if where else 0.0),
             feather=feather,
             fill=True,
             padding=round(PADDING * (min(picture.width, picture.height) or SIDE_UNKNOWN)),

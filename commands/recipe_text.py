@@ -95,7 +95,7 @@ def fields(paint: Paint, seed: int) -> tuple[tuple[str, str], ...]:
         (parameter.label, value_text(values[parameter.name]))
         for parameter in command_of(paint).parameters
         if parameter.name in USUAL or values[parameter.name] != parameter.default
-        if parameter.name != "prompt" and parameter.kind != "image"
+        if parameter.name != "prompt" and parameter.kind not in ("image", "picture")
     )
 
 

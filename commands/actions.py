@@ -24,6 +24,7 @@ from commands.imagine import imagine, random_seed
 from commands.job_lookup import OPEN, check_not_deleted, check_owner, record_change
 from commands.loras_in_use import check_adapters
 from commands.recipe_text import command_of, command_text, form_texts, single_picture
+from commands.report import report_pictures
 from commands.source_pictures import choose_picture
 from commands.syntax.parser import shorten
 from commands.syntax.picture_reference import PictureReference
@@ -103,6 +104,7 @@ ACTIONS = (
         form=True,
         grid=True,
     ),
+    Action(name="report", emoji="🚩", help="Report the picture to the admins.", each=True, more=True),
     Action(name="stop", emoji="❌", help="Cancel your job.", owners=True),
     Action(name="delete", emoji="🗑️", help="Delete your job with its pictures.", owners=True),
 )
@@ -277,6 +279,10 @@ async def _upscale(context: ChatContext, view: JobView, picture: int | None) -> 
     return await enlarge_picture(context, choose_picture(context, view, picture), ENLARGED)
 
 
+async def _report(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
+    return await report_pictures(context, view, [_picture(view, picture).place])
+
+
 async def _keep(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     chosen = _picture(view, picture)
     starred = await pictures.toggle_star(context.session, chosen.id, context.person.id, context.now)
@@ -418,6 +424,7 @@ HANDLERS: Mapping[Kind, Mapping[str, Handler]] = MappingProxyType(
             "vary": _vary,
             "edit": _edit,
             "image": _image,
+            "report": _report,
             "part": _part,
             "upscale": _upscale,
             "extend": _extend_form,

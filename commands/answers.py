@@ -107,6 +107,15 @@ class ShowCard:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What one person is told of a job, who may not be its person, by the chat's key for them."""
+
+    job: JobId
+    person_key: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class UpdateCards:
     """The cards of these jobs may look different now; `text` is told to the person.
 
@@ -118,6 +127,7 @@ class UpdateCards:
     text: str = ""
     unneeded: tuple[Sha256, ...] = ()
     stopped: tuple[JobId, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

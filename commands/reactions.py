@@ -7,13 +7,14 @@ from commands.actions import available_actions, press
 from commands.answers import Answer, UpdateCards
 from commands.context import ChatContext
 from commands.job_lookup import OPEN
+from commands.report import report_pictures
 from engine.messages import InvalidRequest
 from storage import jobs, pictures
 from storage.views import JobView
 
 PLAIN = "\ufe0f"  # asks for an emoji's picture; chats send it, or do not
 REACTIONS: Mapping[str, str] = MappingProxyType(
-    {"🔁": "again", "🎲": "vary", "❌": "stop", "⭐": "keep", "✉": "send", "🔍": "upscale"}
+    {"🔁": "again", "🎲": "vary", "❌": "stop", "⭐": "keep", "✉": "send", "🔍": "upscale", "🚩": "report"}
 )
 
 
@@ -40,6 +41,8 @@ async def react(context: ChatContext, view: JobView, action: str, *, added: bool
             return await press(context, view, "delete", None)
         case "keep":
             return await _keep(context, view, added)
+        case "report":
+            return await report_pictures(context, view, [picture.place for picture in view.pictures])
         case "vary" | "upscale":
             first = view.pictures[0].place if view.pictures else None
             return await press(context, view, action, first)

@@ -10,6 +10,7 @@ from commands.admin.limits import admin_limits
 from commands.admin.loras import admin_loras
 from commands.admin.people import admin_people
 from commands.admin.queue import admin_queue
+from commands.admin.reports import admin_reports
 from commands.admin.rules import admin_rules
 from commands.admin.stats import admin_stats
 from commands.answers import Answer, CreateJob, Form, RunTask, ShowCard, Text
@@ -27,6 +28,7 @@ from commands.lora_import import lora_import, lora_merge
 from commands.me import me
 from commands.privacy import privacy, privacy_delete, privacy_export
 from commands.queue import queue
+from commands.report import report
 from commands.settings import settings
 from commands.show import show
 from commands.syntax.parser import closest, join_list, shorten
@@ -111,6 +113,7 @@ _commands: dict[str, AnyCommand] = {
         cancel,
         show,
         gallery,
+        report,
         settings,
         me,
         privacy,
@@ -118,6 +121,7 @@ _commands: dict[str, AnyCommand] = {
         privacy_delete,
         help,
         admin_people,
+        admin_reports,
         admin_loras,
         admin_queue,
         admin_limits,
@@ -132,7 +136,7 @@ GROUPS: Mapping[str, str] = MappingProxyType(
     {
         "lora": "Show, import and merge LoRAs.",
         "privacy": "See, export or delete what is stored about you.",
-        "admin": "For admins: people, LoRAs, queue, limits, rules, audit and statistics.",
+        "admin": "For admins: people, reports, LoRAs, queue, limits, rules, audit and statistics.",
     }
 )  # first words of two, each with what its commands are for
 

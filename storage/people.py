@@ -1,9 +1,9 @@
 """Rows of people and spaces, made or renamed when a chat mentions them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.tables import Person, Space
@@ -66,3 +66,11 @@ def _storable(name: str) -> str:
 
 async def _find_space(session: AsyncSession, chat: str, key: str) -> Space | None:
     return await session.scalar(SPACE, {"chat": chat, "key": key})
+
+
+async def keys_of(
+    session: AsyncSession, chat: str, named: Collection[str], *, by_name: bool = False
+) -> list[str]:
+    """The keys of the people of the chat whose key is one of these, or their name too."""
+    condition = or_(Person.key.in_(named), Person.name.in_(named)) if by_name else Person.key.in_(named)
+    return list(await session.scalars(select(Person.key).where(Person.chat == chat, condition)))

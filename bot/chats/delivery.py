@@ -14,6 +14,7 @@ from bot.chats.interface import CardRefused, Chat, NotYet
 from bot.jobs.progress import LiveProgress
 from bot.metrics import Metrics
 from bot.pacing.backoff import Backoff
+from commands.answers import Notice
 from engine.messages import JobId
 from storage import jobs, views
 from storage.database import CannotStore, Database
@@ -266,6 +267,26 @@ class Delivery:
                 await chat.tell(view.channel, card(view, None), text)
         except Exception as error:
             log.warning("Owner not told of a refused card", job=view.id, reason=repr(error))
+
+    def notify(self, notice: Notice) -> None:
+        """Tell one person of a job directly, if the chat lets it through."""
+        task = asyncio.create_task(self._notify(notice), name=f"notice {notice.job}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _notify(self, notice: Notice) -> None:
+        async with self._database.reading() as session:
+            (view,) = await views.views(session, [notice.job])
+        chat = self._chats.get(view.chat)
+        if chat is None:
+            return
+        # Under the job's own id it would be told where the job's person asks.
+        addressed = replace(card(view, None), job=JobId(f"notice of {view.id}"), person_key=notice.person_key)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await chat.tell(view.channel, addressed, notice.text)
+        except Exception as error:
+            log.warning("Person not told", job=view.id, reason=repr(error))
 
     async def _post_anew(self, view: JobView, message: str) -> None:
         """Post the card again, since its message can no longer be changed."""

@@ -36,6 +36,7 @@ from commands.answers import (
     ForgetPerson,
     Form,
     LoraCards,
+    Notice,
     PictureDifference,
     PictureSheet,
     ReadMarks,
@@ -89,6 +90,7 @@ class Outcome:
     unneeded: tuple[Sha256, ...] = ()  # files that no row knows any more
     anew: bool = False  # the first touched card comes as a new message
     left: tuple[str, str] | None = None  # the channel and the message that it leaves
+    notices: tuple[Notice, ...] = ()
     forgot: bool = False  # a person or a space: what is remembered of them may be wrong
 
 
@@ -142,6 +144,7 @@ def _update_cards(answer: UpdateCards) -> Outcome:
         touched=answer.jobs,
         stopped=answer.stopped,
         unneeded=answer.unneeded,
+        notices=answer.notices,
     )
 
 
@@ -267,6 +270,8 @@ class Effects:
         if outcome.anew:
             self._delivery.repost(outcome.touched[0], outcome.left)
         self._delivery.touch(outcome.touched)
+        for notice in outcome.notices:
+            self._delivery.notify(notice)
         if outcome.painting is not None:
             self._queue.add(outcome.touched[0], outcome.painting)
         elif outcome.touched:

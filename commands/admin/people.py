@@ -39,10 +39,11 @@ async def admin_people(
     if not who:
         raise InvalidRequest(f"Say whom to {'block' if block else 'unblock'}, by name or key.")
     person = await find_person(context, who)
-    return await (_block(context, person) if block else _unblock(context, person))
+    return await (block_person(context, person) if block else _unblock(context, person))
 
 
-async def _block(context: ChatContext, person: Person) -> Text:
+async def block_person(context: ChatContext, person: Person) -> Text:
+    """Block this person here. Raises InvalidRequest."""
     blocked = await space_settings.list_blocked(context.session, context.space.id)
     if person.key in blocked:
         raise InvalidRequest(f"{person.name} is already blocked here.")

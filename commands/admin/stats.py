@@ -1,6 +1,6 @@
 """/admin stats: work by day and person, failures and refusals of a space."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Annotated
@@ -10,6 +10,7 @@ from commands.context import ChatContext
 from commands.help import align
 from commands.syntax.numbers import duration, pluralize
 from commands.syntax.spec import Option, admin_command
+from storage import reports
 from storage.limits import DAY, day_of
 from storage.member_stats import MemberStats
 from storage.statistics import DayShare, Statistics, statistics
@@ -17,6 +18,7 @@ from storage.statistics import DayShare, Statistics, statistics
 WIDE = 20  # characters of the longest bar
 SHOWN = 15  # people, reasons
 NAMED = 4  # people of a day
+REPORT_STATES = ("open", "kept", "hidden", "deleted")
 
 
 @admin_command
@@ -26,7 +28,13 @@ async def admin_stats(
     """Show what was painted, trained, refused and failed here, by day and person."""
     last = round(day_of(context.now) / DAY)
     stats = await statistics(context.session, context.space.id, last, days, SHOWN)
-    return StatisticsChart(statistics=stats, text="\n".join(_lines(stats)))
+    numbers = await reports.count(context.session, context.space.id, (last - days + 1) * DAY)
+    return StatisticsChart(statistics=stats, text="\n".join([*_lines(stats), *_of_reports(numbers)]))
+
+
+def _of_reports(numbers: Mapping[str, int]) -> list[str]:
+    parts = [f"{numbers[state]} {state}" for state in REPORT_STATES if numbers.get(state)]
+    return [f"Reported pictures: {', '.join(parts)}."] if parts else []
 
 
 def _lines(stats: Statistics) -> list[str]:

@@ -29,7 +29,7 @@ async def buttons(chat: Chat, job: JobId) -> list[str]:
 def test_each_action_says_what_it_does_in_a_sentence() -> None:
     assert [action.emoji for action in ACTIONS] == [
         *("🔁", "🎲", "✏️", "⭐", "✉️", "🖼️", "🩹", "🔍", "🔭", "🛰️"),
-        *("⬅️", "➡️", "⬆️", "⬇️", "🔲", "↔️", "❌", "🗑️"),
+        *("⬅️", "➡️", "⬆️", "⬇️", "🔲", "↔️", "🚩", "❌", "🗑️"),
     ]
     assert all(action.help[0].isupper() and action.help.endswith(".") for action in ACTIONS)
 
@@ -74,7 +74,7 @@ async def test_the_buttons_are_those_that_can_do_something_now(chat: Chat) -> No
     await chat.paints(job)
     assert await buttons(chat, job) == [
         *("again", "vary", "edit", "keep", "send", "image", "part", "upscale"),
-        *("zoom", "wide", "left", "right", "up", "down", "square", "delete"),
+        *("zoom", "wide", "left", "right", "up", "down", "square", "report", "delete"),
     ]
 
     cancelled = await chat.files("ana", "/imagine a fox")
@@ -100,6 +100,8 @@ async def test_several_pictures_have_buttons_of_their_own(chat: Chat) -> None:
             "upscale:2",
             "extend:1",
             "extend:2",
+            "report:1",
+            "report:2",
             "delete",
         ),
     ]

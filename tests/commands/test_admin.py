@@ -35,7 +35,7 @@ async def test_help_tells_admins_what_is_theirs_and_nobody_else(chat: Chat) -> N
 async def test_admin_alone_says_what_there_is() -> None:
     from commands.registry import find
 
-    with pytest.raises(InvalidRequest, match=r"^Say which one: /admin people, /admin loras,"):
+    with pytest.raises(InvalidRequest, match=r"^Say which one: /admin people, /admin reports,"):
         find("/admin")
     with pytest.raises(InvalidRequest, match=r"Did you mean /admin people\?$"):
         find("/admin peple")

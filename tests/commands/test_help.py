@@ -39,10 +39,11 @@ def test_the_commands_are_in_the_order_in_which_people_learn_them() -> None:
             "compare",
             "verify",
         ),
-        *("queue", "cancel", "show", "gallery", "settings", "me"),
+        *("queue", "cancel", "show", "gallery", "report", "settings", "me"),
         *("privacy", "privacy export", "privacy delete", "help"),
         *(
             "admin people",
+            "admin reports",
             "admin loras",
             "admin queue",
             "admin limits",

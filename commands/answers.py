@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from engine.messages import (
+    DescribePicture,
     Example,
     ImportLora,
     JobId,
@@ -230,7 +231,7 @@ class RunTask:
     `finish` makes the answer of its result, in a transaction of its own.
     """
 
-    request: ImportLora | MergeLoras | SearchLoras | ReadMarks
+    request: ImportLora | MergeLoras | SearchLoras | DescribePicture | ReadMarks
     finish: "Callable[..., Awaitable[Answer]]"  # (context, result=TaskResult, LoraScores or PictureMarks)
 
 

@@ -18,6 +18,7 @@ from commands.blend import blend
 from commands.cancel import cancel
 from commands.compare import compare
 from commands.context import ChatContext
+from commands.describe import describe
 from commands.edit import edit
 from commands.extend import extend
 from commands.gallery import gallery
@@ -101,6 +102,7 @@ _commands: dict[str, AnyCommand] = {
         extend,
         upscale,
         blend,
+        describe,
         train,
         training,
         loras,

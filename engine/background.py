@@ -17,6 +17,8 @@ from engine.lora.adapters import Adapters
 from engine.lora.training_plan import plan_training
 from engine.messages import (
     CheckpointSaved,
+    Described,
+    DescribePicture,
     Event,
     Failed,
     ImportLora,
@@ -39,6 +41,7 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.sdxl.prompts import PromptEncoder
 from engine.tasks.clip_search import ClipSearch
+from engine.tasks.description import PictureDescription
 from engine.tasks.lora_import import LoraImport
 from engine.tasks.lora_merge import LoraMerge
 from engine.training.cost import measure_seconds_per_picture, relative_cost
@@ -56,6 +59,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 LARGEST_ESTIMATE_BATCH = 4  # pictures in a forward that is timed for an estimate, so that it fits in memory
 
 
+TaskEvent = Inspected | TrainingProgress | LoraImported | LorasMerged | LoraScores | Described
+
+
 class BackgroundTask(Protocol):
     """Short work that somebody waits for, in steps. The last step returns its result."""
 
@@ -70,7 +76,7 @@ class BackgroundTask(Protocol):
     def unreported(self) -> tuple[Sha256, ...]:
         """What it has put into the store and no event has named yet."""
 
-    def step(self) -> Inspected | TrainingProgress | LoraImported | LorasMerged | LoraScores | None:
+    def step(self) -> TaskEvent | None:
         """Take the next step. Returns the result once it is done, and maybe how far it is until then."""
 
 
@@ -141,6 +147,8 @@ class BackgroundWork:
                     self._tasks[request.job] = LoraMerge(request, self._model, self._adapters, self._folder)
                 case SearchLoras():
                     self._tasks[request.job] = ClipSearch(request, self._scorer, self._folder)
+                case DescribePicture():
+                    self._tasks[request.job] = PictureDescription(request, self._captioner, self._folder)
                 case Train() if self._training is not None:
                     raise InvalidRequest("Another training runs here. Wait until it has ended.")
                 case Train():

@@ -56,7 +56,7 @@ from commands.imagine import imagine
 from commands.job_lookup import find_job
 from commands.limits import MEGABYTE
 from commands.recipe_text import command_of
-from engine.messages import InvalidRequest, JobId, LoraScores, Paint, Sha256
+from engine.messages import Described, InvalidRequest, JobId, LoraScores, Paint, Sha256
 from storage import adapters, jobs, pictures, trainings
 from storage.database import CannotStore
 from storage.files import Files
@@ -283,7 +283,7 @@ class Effects:
 
     def task_result(
         self, task: RunTask, person_id: int
-    ) -> AbstractAsyncContextManager[TaskResult | LoraScores | PictureMarks]:
+    ) -> AbstractAsyncContextManager[TaskResult | LoraScores | Described | PictureMarks]:
         """The result, whose files stay in the store meanwhile. Raises InvalidRequest."""
         if isinstance(task.request, ReadMarks):
             return self._read_marks(task.request.sha256)

@@ -8,6 +8,7 @@ from typing import Literal
 from engine.messages import (
     Cancelled,
     CheckpointSaved,
+    Described,
     Failed,
     Inspected,
     JobId,
@@ -41,7 +42,16 @@ class Lost:
 
 InterimUpdate = Progress | TrainingProgress | CheckpointSaved
 FinalUpdate = (
-    Painted | Inspected | LoraImported | LorasMerged | LoraScores | Trained | Failed | Cancelled | Lost
+    Painted
+    | Inspected
+    | LoraImported
+    | LorasMerged
+    | LoraScores
+    | Described
+    | Trained
+    | Failed
+    | Cancelled
+    | Lost
 )
 Update = InterimUpdate | FinalUpdate
 

@@ -12,6 +12,8 @@ from bot.garbage_collection import GarbageCollector
 from commands.answers import TaskResult
 from engine.messages import (
     Cancelled,
+    Described,
+    DescribePicture,
     Failed,
     ImportLora,
     InvalidRequest,
@@ -31,6 +33,9 @@ SOON = 30.0  # seconds that a search waits: there is another way to search
 NOT_NOW = "The engine cannot compare pictures now. /loras WORDS searches by words."
 
 
+EngineTask = ImportLora | MergeLoras | SearchLoras | DescribePicture
+
+
 class InteractiveTasks:
     """Runs one task at a time for each person. They are not queued: a lost one has to be sent again."""
 
@@ -42,20 +47,20 @@ class InteractiveTasks:
 
     @asynccontextmanager
     async def run(
-        self, person_id: int, request: ImportLora | MergeLoras | SearchLoras
-    ) -> AsyncGenerator[TaskResult | LoraScores]:
+        self, person_id: int, request: EngineTask
+    ) -> AsyncGenerator[TaskResult | LoraScores | Described]:
         """Run a task in the engine; its files stay in the store while this context is open.
 
         Raises InvalidRequest with one sentence; CannotStore, OSError.
         """
         if person_id in self._busy:
-            raise InvalidRequest("Your last LoRA is still being worked on. Wait until that has ended.")
+            raise InvalidRequest("Your last request is still being worked on. Wait until that has ended.")
         self._busy.add(person_id)
         try:
             result = await self._run_in_engine(request)
         finally:
             self._busy.discard(person_id)
-        if isinstance(result, LoraScores):
+        if isinstance(result, LoraScores | Described):
             yield result
             return
         made = [result.sha256]
@@ -73,14 +78,14 @@ class InteractiveTasks:
             await self._garbage.remove(made)  # unless there is a row now that needs them
 
     async def _run_in_engine(
-        self, request: ImportLora | MergeLoras | SearchLoras
-    ) -> LoraImported | LorasMerged | LoraScores:
+        self, request: EngineTask
+    ) -> LoraImported | LorasMerged | LoraScores | Described:
         patience = SOON if isinstance(request, SearchLoras) else PATIENCE
         try:
             async with asyncio.timeout(patience), aclosing(self._engine.work(request)) as updates:
                 async for update in updates:
                     match update:
-                        case LoraImported() | LorasMerged() | LoraScores():
+                        case LoraImported() | LorasMerged() | LoraScores() | Described():
                             return update
                         case Failed():
                             if not update.expected:

@@ -21,6 +21,7 @@ from commands.syntax.numbers import pluralize
 from engine.messages import (
     Cancelled,
     CheckpointSaved,
+    Described,
     Failed,
     Inspected,
     JobId,
@@ -97,7 +98,7 @@ class Results:
                 return await self.finish(running, state="failed", reason=result.reason, left=result.left)
             case Cancelled():
                 return await self.finish(running, state="cancelled", left=result.left)
-            case Inspected() | LoraImported() | LorasMerged() | LoraScores():
+            case Inspected() | LoraImported() | LorasMerged() | LoraScores() | Described():
                 return await self.finish(running, state="cancelled")
             case Lost():
                 return await self._record_loss(running, result)

@@ -41,6 +41,7 @@ from engine.messages.dataset import (
     read_manifest,
     write_manifest,
 )
+from engine.messages.description import SUGGESTIONS, Described, DescribePicture
 from engine.messages.files import (
     HEADER_BYTES,
     INCOMING,
@@ -238,6 +239,7 @@ __all__ = [
     "SIDE_MULTIPLE",
     "STEPS",
     "STRENGTH",
+    "SUGGESTIONS",
     "TAG_DROPOUT",
     "TRAINING_STEPS",
     "TRIGGER",
@@ -253,6 +255,8 @@ __all__ = [
     "CannotStart",
     "CheckpointSaved",
     "ClipScore",
+    "DescribePicture",
+    "Described",
     "EngineSettings",
     "Event",
     "Example",

@@ -4,6 +4,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar, get_args
 
 from engine.messages.codec import BrokenMessage, decode_message, encode_message
+from engine.messages.description import Described, DescribePicture
 from engine.messages.files import Sha256
 from engine.messages.jobs import Cancel, Cancelled, Failed
 from engine.messages.lora_search import LoraScores, SearchLoras
@@ -22,7 +23,7 @@ from engine.messages.training import (
 
 JobRequest = Paint | Train
 """Work that waits in the queue as a job and takes a while."""
-TaskRequest = Inspect | ImportLora | MergeLoras | SearchLoras
+TaskRequest = Inspect | ImportLora | MergeLoras | SearchLoras | DescribePicture
 """Short work that somebody waits for, done between the steps of the jobs."""
 Request = JobRequest | TaskRequest | StopTraining | Cancel | Shutdown
 Event = (
@@ -36,6 +37,7 @@ Event = (
     | LoraImported
     | LorasMerged
     | LoraScores
+    | Described
     | TrainingProgress
     | CheckpointSaved
     | Trained

@@ -17,6 +17,8 @@ from engine.messages import (
     Cancelled,
     CannotStart,
     ClipScore,
+    Described,
+    DescribePicture,
     Failed,
     FileStore,
     FlaggedPolicy,
@@ -95,6 +97,9 @@ class Engine:
                 self.merge(request)
             case SearchLoras():
                 self.liken(request)
+            case DescribePicture():
+                self.bot.send(StepStarted(jobs=(request.job,), deadline=1.0))
+                self.bot.send(Described(job=request.job, captions=("a fox", "a fox -- in the snow")))
             case Train():
                 assert self.lesson is None, "one training at a time"
                 self.notes.write(f"learn {request.job}\n")

@@ -30,6 +30,7 @@ def test_the_commands_are_in_the_order_in_which_people_learn_them() -> None:
             "extend",
             "upscale",
             "blend",
+            "describe",
             "train",
             "training",
             "loras",

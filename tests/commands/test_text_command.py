@@ -386,7 +386,7 @@ def test_a_word_behind_a_command_is_its_second_only_where_there_is_such_a_comman
 
 
 def test_half_of_a_command_is_answered_with_the_whole_ones() -> None:
-    with pytest.raises(InvalidRequest, match=r"^Say which one: /admin people, /admin loras,"):
+    with pytest.raises(InvalidRequest, match=r"^Say which one: /admin people, /admin reports, /admin loras,"):
         read_line("/admin")
     with pytest.raises(
         InvalidRequest, match=r"^There is no command /admin quue\. Did you mean /admin queue\?$"

@@ -25,8 +25,19 @@ from transformers import (
 
 from engine.demo.captions import plain
 from engine.demo.renderer import draw
-from engine.demo.world import Scene, sample_layout, sample_scene
-from engine.messages import Cancel, EngineSettings, Example, FileStore, Inspect, Inspected, JobId, Train
+from engine.demo.world import Scene, Thing, sample_layout, sample_scene
+from engine.messages import (
+    Cancel,
+    Described,
+    DescribePicture,
+    EngineSettings,
+    Example,
+    FileStore,
+    Inspect,
+    Inspected,
+    JobId,
+    Train,
+)
 from engine.sdxl.model import CannotLoad, Model
 from engine.studio import Studio
 from engine.vision.captioner import Captioner, TransformersCaptioner
@@ -210,3 +221,17 @@ def test_a_captioner_that_is_none_is_told_in_a_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(CannotLoad, match=r"The captioner '.+' cannot be loaded\. "):
         TransformersCaptioner(str(tmp_path), torch.device("cpu"))
+
+
+def test_a_picture_is_described_in_words_that_differ(studio: Studio) -> None:
+    store, rng = FileStore(Path(studio._background._folder)), np.random.default_rng(2)
+    scene = Scene(things=(Thing(shape="star", colour="red"),), background="white")
+    example = store_drawing(store, scene, rng)
+
+    events = list(studio.accept(DescribePicture(job=JobId("d"), picture=example.sha256)))
+    while not studio.idle:
+        events += studio.step()
+
+    [described] = [event for event in events if isinstance(event, Described)]
+    assert "red star" in described.captions[0] and "white background" in described.captions[0]
+    assert len(set(described.captions)) == len(described.captions) <= 4

@@ -19,6 +19,8 @@ from engine.messages import (
     CannotStart,
     CheckpointSaved,
     ClipScore,
+    Described,
+    DescribePicture,
     EngineSettings,
     Event,
     Example,
@@ -87,6 +89,7 @@ REQUESTS: tuple[Request, ...] = (
     StopTraining(job=JOB),
     ImportLora(job=JOB, name="ink", sha256=HASH),
     MergeLoras(job=JOB, name="both", parts=(INK, OTHER), prompt="a fox"),
+    DescribePicture(job=JOB, picture=HASH),
     SearchLoras(
         job=JOB,
         words="a fox",
@@ -146,6 +149,7 @@ EVENTS: tuple[Event, ...] = (
         picture=b"one",
         sheet=b"other",
     ),
+    Described(job=JOB, captions=("a star",)),
     LoraScores(job=JOB, candidates=(SearchCandidate(picture=HASH, words=""),), scores=(None,)),
     TrainingProgress(job=JOB, step=0, steps=9, phase="learning", loss=float("nan")),
     CheckpointSaved(

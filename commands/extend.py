@@ -133,29 +133,29 @@ async def extend_picture(
 
 def margins(width: int, height: int, way: Way, share: float) -> Margins:
     """The margins, in pixels, that extend a picture of this size. Raises InvalidRequest."""
-    if way in SHRINKING:
-        across, down = (side - round(side / SHRINKING[way]) for side in (width, height))
-        found = Margins(left=across // 2, right=across - across // 2, top=down // 2, bottom=down - down // 2)
-    elif way is Way.SQUARE:
+    sides = {Way.LEFT: "left", Way.RIGHT: "right", Way.UP: "top", Way.DOWN: "bottom"}
+    if way in sides:
+        pixels = round(share * (width if way in (Way.LEFT, Way.RIGHT) else height))
+        across, down = (pixels, 0) if way in (Way.LEFT, Way.RIGHT) else (0, pixels)
+        _check_room(width + across, height + down)
+        return Margins(**{sides[way]: pixels})
+    if way is Way.SQUARE:
         across, down = max(0, height - width), max(0, width - height)
         if not across + down:
             raise InvalidRequest("The picture is square already. Extend it to one side instead.")
-        found = Margins(left=across // 2, right=across - across // 2, top=down // 2, bottom=down - down // 2)
+        _check_room(width + across, height + down)
     else:
-        pixels = round(share * (width if way in (Way.LEFT, Way.RIGHT) else height))
-        sides = {Way.LEFT: "left", Way.RIGHT: "right", Way.UP: "top", Way.DOWN: "bottom"}
-        _check_room(width, height, way, pixels)
-        found = Margins(**{sides[way]: pixels})
-    return found
+        across, down = (side - round(side / SHRINKING[way]) for side in (width, height))
+        _check_room(width, height)
+    return Margins(left=across // 2, right=across - across // 2, top=down // 2, bottom=down - down // 2)
 
 
-def _check_room(width: int, height: int, way: Way, pixels: int) -> None:
-    """Raise InvalidRequest where the picture would become too large."""
-    across, down = (pixels, 0) if way in (Way.LEFT, Way.RIGHT) else (0, pixels)
-    if max(width + across, height + down) > SIDE[1]:
+def _check_room(width: int, height: int) -> None:
+    """Raise InvalidRequest where a picture would be too large once it is extended."""
+    if max(width, height) > SIDE[1]:
         raise InvalidRequest(
-            f"Extended so, the picture would have {width + across}x{height + down} pixels. "
-            f"At most {SIDE[1]} a side are allowed. Zoom out instead."
+            f"Extended so, the picture would have {width}x{height} pixels. "
+            f"At most {SIDE[1]} a side are allowed."
         )
 
 

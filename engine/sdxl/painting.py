@@ -269,6 +269,8 @@ class Painting:
             tokens,
         )
         self.latents = self._initial_latents(scheduler, timesteps, positive.hidden.dtype)
+        if self._sees_hole and self._hole is None:
+            raise InvalidRequest("This model paints parts of pictures alone. Use /edit or /extend.")
         conditioning = self._conditioning(encoder, (negative, positive), self._time_ids((), ()))
         base = self._make_pass(scheduler, timesteps, conditioning)
         if refiner_encoder is not None and request.refiner:
@@ -313,6 +315,13 @@ class Painting:
             conditioning=conditioning,
             noises=move_together(noises, self._model.device),
         )
+
+    @property
+    def _sees_hole(self) -> bool:
+        """Whether the base's UNet is one for parts, which sees what is around them beside the latents."""
+        channels: int = self._model.base.unet.config.in_channels
+        latents: int = self._model.base.vae.config.latent_channels
+        return channels > latents
 
     def _initial_latents(self, scheduler: Scheduler, timesteps: Tensor, dtype: torch.dtype) -> Tensor:
         """The latents (1, 4, h, w) to denoise: noise, or the picture that it starts from with noise."""
@@ -363,7 +372,7 @@ class Painting:
         """The UNet's input (rows, 4, h, w), scaled for the timestep, and the timestep (rows,) in float32."""
         current = self.current_pass
         scaled = current.scheduler.scale_model_input(self.latents, current.timestep)
-        if self._hole is not None and current is self._base and self._model.base.unet.config.in_channels > 4:
+        if self._hole is not None and current is self._base and self._sees_hole:
             scaled = torch.cat([scaled, self._hole.mask, self._hole.remainder], dim=1)
         timestep = current.device_timesteps[current.position]
         return scaled.expand(self.rows, -1, -1, -1), timestep.expand(self.rows)
@@ -384,7 +393,7 @@ class Painting:
             predicted = negative + self.request.guidance_scale * (positive - negative)
         self._last_step = (model_input[:1, : self.latents.shape[1]], predicted, current.timestep)
         self.latents = current.step(predicted, self.latents)
-        if self._hole is not None and current is self._base:
+        if self._hole is not None and current is self._base and not self._sees_hole:
             self.latents = self._hole.restore(self.latents, current)
 
     def predict_x0(self) -> Tensor | None:

@@ -10,6 +10,7 @@ from storage.requests import from_json, to_json
 from tests.commands.chat import Chat, request_of
 
 SENT = Sha256("a" * 64)
+LARGE = Sha256("b" * 64)
 
 
 @pytest.mark.parametrize(
@@ -66,11 +67,14 @@ async def test_what_cannot_be_extended_is_refused_in_a_sentence(chat: Chat) -> N
     job = await chat.files("ana", "/imagine a fox")
     await chat.paints(job)
     await chat.sends("ana", SENT, size=(1600, 800))
+    await chat.sends("ana", LARGE, size=(4000, 1000))
     refusals = []
     for flags in (
         "--to left",
         f"--image {job} --to square",
         f"--image {SENT} --to left",
+        f"--image {LARGE} --to square",
+        f"--image {LARGE} --to zoom",
         f"--image {job} --by 9",
     ):
         with pytest.raises(InvalidRequest) as refused:
@@ -80,7 +84,8 @@ async def test_what_cannot_be_extended_is_refused_in_a_sentence(chat: Chat) -> N
     assert refusals == [
         "Which picture? Send one, or name a job's, such as --image k3f9qa:2.",
         "The picture is square already. Extend it to one side instead.",
-        "Extended so, the picture would have 2400x800 pixels. At most 2048 a side are allowed. "
-        "Zoom out instead.",
+        "Extended so, the picture would have 2400x800 pixels. At most 2048 a side are allowed.",
+        "Extended so, the picture would have 4000x4000 pixels. At most 2048 a side are allowed.",
+        "Extended so, the picture would have 4000x1000 pixels. At most 2048 a side are allowed.",
         "--by must be from 0.1 to 1, not 9.",
     ]

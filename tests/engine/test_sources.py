@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.data
+import torch
+from diffusers import StableDiffusionXLInpaintPipeline
 from PIL import Image
 
 from engine.demo.renderer import coverage, draw
 from engine.demo.world import Scene, Thing, sample_layout
 from engine.messages import (
     AdapterUse,
+    EngineSettings,
     Failed,
     FileStore,
     Finish,
@@ -29,8 +32,10 @@ from engine.messages import (
     Source,
     stored_path,
 )
+from engine.sdxl.model import Model
+from engine.sdxl.samplers import with_spacing
 from engine.studio import Studio
-from tests.engine.oracle import Oracle
+from tests.engine.oracle import ORACLE_SCHEDULERS, Oracle
 from tests.engine.studio_work import Pixels, furthest, paint, pixels, request, work
 
 SIDE = 96
@@ -281,6 +286,39 @@ def test_a_thing_is_painted_again_by_its_name(studio: Studio, store: FileStore) 
     assert changed[star].mean() > 0.8
     assert not changed[circle].any()
     assert (same == np.asarray(picture)).all()
+
+
+def test_a_unet_that_sees_the_rest_paints_parts_as_its_pipeline_does(model: Model, tmp_path: Path) -> None:
+    unet = model.base.unet
+    torch.manual_seed(0)
+    first = unet.conv_in
+    unet.conv_in = torch.nn.Conv2d(9, first.out_channels, first.kernel_size, padding=first.padding)
+    unet.register_to_config(in_channels=9)
+    pipeline = StableDiffusionXLInpaintPipeline(**model.base.components)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.scheduler = ORACLE_SCHEDULERS[Sampler.EULER](with_spacing(pipeline.scheduler.config, 5))
+    store, mask = FileStore(tmp_path), a_mask((48, 16, 90, 80))
+    source = Source(sha256=put(store, drawing()), mask=put(store, mask), strength=0.8)
+    recipe = request(size=SMALL, steps=5, source=source)
+    theirs = pipeline(
+        prompt=recipe.prompt,
+        image=drawing(),
+        mask_image=mask,
+        strength=0.8,
+        width=SIDE,
+        height=SIDE,
+        num_inference_steps=5,
+        guidance_scale=recipe.guidance_scale,
+        generator=torch.Generator("cpu").manual_seed(recipe.seed),
+    ).images[0]
+    studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
+
+    ours, inside = paint(studio, recipe)["j"], np.asarray(mask) == 255
+
+    assert furthest(ours[inside], np.asarray(theirs)[inside]) <= 1
+    assert failure(studio, request(size=SMALL)) == (
+        "This model paints parts of pictures alone. Use /edit or /extend."
+    )
 
 
 def extended(file: Sha256, margins: Margins) -> Source:

@@ -80,7 +80,7 @@ async def edit(
 ) -> CreateJob:
     """Paint a part of a picture anew and keep the rest as it is."""
     if image is None:
-        raise InvalidRequest(NO_PICTURE)
+        image, prompt = split_reference(prompt)
     if place is None and mask is None and not where:
         raise InvalidRequest(NO_PLACE)
     picture = await resolve_picture(context, image)
@@ -114,6 +114,20 @@ async def edit(
     check_strength(strength, request.steps, image)
     check_steps(request.sampler, request.steps)
     return CreateJob(request=request, parent=JobId(picture.job) if picture.job else None)
+
+
+def split_reference(words: str) -> tuple[PictureReference, str]:
+    """The picture that words begin with, such as "k3f9qa:2 a blue heart", and the rest of them.
+
+    Raises InvalidRequest where they do not.
+    """
+    first, _, rest = words.partition(" ")
+    if not rest.strip() or not any(character.isdigit() for character in first):
+        raise InvalidRequest(NO_PICTURE)
+    try:
+        return read_picture_reference(first), rest.strip()
+    except InvalidRequest:
+        raise InvalidRequest(NO_PICTURE) from None
 
 
 def recipe_of(picture: SourcePicture, job: JobId) -> Paint:

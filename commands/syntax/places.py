@@ -13,7 +13,9 @@ SHARES = {"half": 1 / 2, "third": 1 / 3, "quarter": 1 / 4}
 LOW = {"top": "y", "upper": "y", "above": "y", "left": "x"}
 HIGH = {"bottom": "y", "lower": "y", "below": "y", "right": "x"}
 MIDDLE = frozenset({"middle", "centre", "center", "central"})
-FILLERS = frozenset({"the", "of", "at", "in", "on", "picture", "side", "corner", "and", "part"})
+FILLERS = frozenset(
+    {"the", "of", "at", "in", "on", "picture", "side", "corner", "and", "part", "edge", "hand", "area"}
+)
 ALLOWED = "Say a place such as top left, left half or middle, or cells such as A1, A1-B2 or A1, C3."
 
 
@@ -33,7 +35,12 @@ def read_places(text: str) -> Places:
     parts = [part.strip() for part in re.split(r"[,;+]", text.lower()) if part.strip()]
     if not parts:
         raise InvalidRequest(f"The place is empty. {ALLOWED}")
-    return Places(text=" ".join(text.split()), regions=tuple(_read_place(part) for part in parts))
+    regions = tuple(_read_place(part) for part in parts)
+    if any((region.left, region.top, region.right, region.bottom) == (0, 0, 1, 1) for region in regions):
+        raise InvalidRequest(
+            "That is the whole picture. Paint it with /imagine --image, or say a part of it."
+        )
+    return Places(text=" ".join(text.split()), regions=regions)
 
 
 def cell_region(column: int, row: int) -> Region:
@@ -60,7 +67,7 @@ def _read_words(words: str) -> Region:
     """The region of "upper right third": what is not said of a direction is all of it, or its middle."""
     share, spans, middle = 1 / 2, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, False
     said: set[str] = set()
-    for word in re.split(r"[\s-]+", words):
+    for word in re.split(r"[\s-]+", re.sub(r"^(top|bottom|upper|lower)(left|right)\b", r"\1 \2", words)):
         if word in SHARES:
             share = SHARES[word]
         elif word in MIDDLE:

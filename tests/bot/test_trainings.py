@@ -316,9 +316,10 @@ async def test_what_nobody_needs_is_swept_out_after_a_day(open_chat: OpenChat) -
 async def test_a_sent_picture_stays_while_a_job_waits_for_it_over_restarts(open_chat: OpenChat) -> None:
     fake, then = FakeChat(), time.time() - 2 * DAY
     chat = await open_chat(program=SLEEPER, fake=fake)
-    sent = await sends(chat, "ana", a_picture(1), then)
-    os.utime(stored_path(chat.bot.files.folder, sent), (then, then))
+    sent = await sends(chat, "ana", a_picture(1))
     job = (await chat.says("ana", f"/imagine a fox --image {sent}")).job
+    await chat.bot.database.write(lambda session: session.execute(update(Upload).values(at=then)))
+    os.utime(stored_path(chat.bot.files.folder, sent), (then, then))
     await chat.close()
 
     chat = await open_chat(program=SLEEPER, fake=fake)

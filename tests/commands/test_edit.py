@@ -32,6 +32,8 @@ def boxes(text: str) -> list[tuple[float, ...]]:
         ("centre third", (4, 4, 8, 8)),
         ("top middle", (3, 0, 9, 6)),
         ("lower-left quarter", (0, 9, 3, 12)),
+        ("topleft", (0, 0, 6, 6)),
+        ("bottom right-hand corner", (6, 6, 12, 12)),
         ("A1", (0, 0, 4, 4)),
         ("c2", (8, 4, 12, 8)),
         ("A1-B2", (0, 0, 8, 8)),
@@ -91,6 +93,18 @@ async def test_the_command_and_the_form_say_the_same_again(chat: Chat) -> None:
 
     for again in (typed, filled):
         assert (again.source, again.seed, again.size) == (request.source, 4, request.size)
+
+
+async def test_the_picture_may_be_said_before_the_words(chat: Chat) -> None:
+    job = await chat.files("ana", "/imagine a fox --count 2")
+    await chat.paints(job, 2)
+
+    request = request_of(await chat.says("ana", f"/edit {job}:2 a blue heart --place A1"))
+
+    assert request.source is not None
+    assert (request.source.job, request.source.place, request.prompt) == (job, 2, "a blue heart")
+    with pytest.raises(InvalidRequest, match="That is the whole picture"):
+        await chat.says("ana", f"/edit {job}:2 a blue heart --place A1-C3")
 
 
 async def test_the_button_opens_the_form_with_the_picture(chat: Chat) -> None:

@@ -8,7 +8,7 @@ from tests.bot.discord.harness import DiscordBot, finish
 async def test_admin_is_a_group_that_only_managers_are_offered(harness: DiscordBot) -> None:
     (command,) = (command for command in harness.discord.commands if command["name"] == "admin")
 
-    assert [option["name"] for option in command["options"]][:4] == ["people", "loras", "queue", "limits"]
+    assert [option["name"] for option in command["options"]][:4] == ["people", "reports", "loras", "queue"]
     assert {option["type"] for option in command["options"]} == {1}
     assert int(command["default_member_permissions"]) == 1 << 5
     assert (command["contexts"], command["integration_types"]) == ([0], [0])

@@ -20,7 +20,7 @@ async def test_an_admin_of_the_workspace_blocks_somebody_and_nobody_else_sees_it
 async def test_admin_alone_tells_what_there_is(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.cem, "/admin")
 
-    assert "Say which one: /admin people, /admin loras," in heard.words
+    assert "Say which one: /admin people, /admin reports, /admin loras," in heard.words
 
 
 async def test_what_is_me_elsewhere_is_mine_here(atelier: Atelier) -> None:

@@ -38,6 +38,7 @@ async def opens_brush(visit: Visit) -> tuple[Locator, Locator]:
     await visit.words.fill("/edit a heart")
     await visit.page.get_by_role("button", name="All options as a form").click()
     form = visit.page.get_by_role("dialog", name="/edit")
+    await expect(form).to_be_visible()  # before, a picture goes beside the message
     await hands(visit, "paste", "olive.png", drawing())
     await expect(form.get_by_text("olive.png")).to_be_visible()
     await expect(form.locator(".image-field img").first).to_have_js_property("naturalWidth", WIDTH)
@@ -124,6 +125,7 @@ async def test_the_brush_is_led_by_keys_alone(place: Place, comes: Comes) -> Non
     await expect(marked).to_have_text(share)
     await keys.press("Escape")
     await expect(form.get_by_text("Drawn", exact=True)).to_be_visible()
+    await expect(form.locator("[data-waiting=true]")).to_have_count(0)  # the mask is sent
     await form.get_by_role("button", name="Change it").click()
     mask = await mask_of(ana, place, await ana.new_card([]))
     assert list(line(mask)) == [BLACK, WHITE, WHITE]

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from PIL import Image, ImageFilter
 from PIL.Image import Resampling
 
-from engine.messages import Ratio
-from engine.sdxl.sizes import resolve_size
+from engine.sdxl.sizes import part_size
 from engine.sdxl.word_masks import connected_parts
 
 ROOM = 0.5  # of the thing's larger side, around it on each side
@@ -17,7 +15,6 @@ FEATHER = 0.2  # of the thing's larger side: how far the new fades into the old 
 MOST = 8  # things that are painted again
 SMALLEST = 0.001  # of the picture: a thing that is smaller is none
 MASK_SIDE = 256  # pixels of the longer side at which things in a mask are told apart
-WIDEST, FINEST = Fraction(2), 16
 
 Box = tuple[int, int, int, int]
 
@@ -31,9 +28,7 @@ class DetailArea:
 
     def cut_out(self, picture: Image.Image, side: int) -> Image.Image:
         """The part, at the area that a model of this native side paints."""
-        ratio = Fraction(self.part[2] - self.part[0], self.part[3] - self.part[1])
-        near = min(max(ratio, 1 / WIDEST), WIDEST).limit_denominator(FINEST)
-        size = resolve_size(Ratio(across=near.numerator, down=near.denominator), side)
+        size = part_size(self.part[2] - self.part[0], self.part[3] - self.part[1], side)
         return picture.crop(self.part).resize((size.width, size.height), Resampling.LANCZOS)
 
     def set_in(self, picture: Image.Image, painted: Image.Image) -> Image.Image:

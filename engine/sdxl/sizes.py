@@ -1,9 +1,11 @@
 """Sizes in pixels of aspect ratios, at the area that the model was trained on."""
 
 import math
+from fractions import Fraction
 
 from engine.messages import SIDE, SIDE_MULTIPLE, InvalidRequest, Ratio, Size
 
+WIDEST_PART, FINEST_PART = Fraction(2), 16  # of a part's ratio: models paint narrower ones badly
 LARGEST_AREA = 4  # times the native area: beyond it the model repeats itself and attention costs too much
 
 
@@ -36,6 +38,12 @@ def hires_size(size: Size, hires: float, side: int) -> Size:
             f"A side can have at most {SIDE[1]} pixels."
         )
     return resolve_size(Size(width=width, height=height), side)
+
+
+def part_size(width: int, height: int, side: int) -> Size:
+    """The size to paint a part of a picture at, of so many pixels: about its ratio, but none too narrow."""
+    ratio = min(max(Fraction(width, height), 1 / WIDEST_PART), WIDEST_PART)
+    return bucket(float(ratio.limit_denominator(FINEST_PART)), side)
 
 
 def bucket_multiple(side: int) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,12 @@ from engine.sdxl.masks import HALF, extend, fill_hole, make_mask
 from engine.sdxl.model import Model
 from engine.sdxl.noise import slerp
 from engine.sdxl.prompts import PromptEncoder
-from engine.sdxl.sizes import resolve_size
+from engine.sdxl.sizes import part_size, resolve_size
 from engine.sdxl.word_masks import find_words
 
 CACHE = 4  # encoded pictures: those of one job, and of the next that edits the same
 GREY = 127.5  # in the middle of the VAE's range
 GONE = "The picture that it starts from was deleted meanwhile."
-WIDEST, FINEST = Fraction(2), 16  # of a part: models paint narrower ones badly
 Box = tuple[int, int, int, int]
 
 
@@ -191,8 +189,7 @@ class SourcePictures:
 
         Raises NotInCaption.
         """
-        ratio = min(max(Fraction(*picture.size), 1 / WIDEST), WIDEST).limit_denominator(FINEST)
-        size = resolve_size(Ratio(across=ratio.numerator, down=ratio.denominator), self._model.side)
+        size = part_size(*picture.size, self._model.side)
         fitted = picture.resize((size.width, size.height), Resampling.LANCZOS)
         latents = self._encode(np.asarray(fitted)).mean.to(self._model.base.unet.dtype)
         return (yield from find_words(self._model, self._encoder, picture, latents, caption, words))
@@ -205,7 +202,7 @@ class SourcePictures:
         box = None
         if source.padding is not None:
             if isinstance(wanted, Ratio):
-                size = resolve_size(part_ratio(mask, source.padding), self._model.side)
+                size = part_size(*padded_size(mask, source.padding), self._model.side)
             box = crop_region(mask, size, source.padding)
         else:
             picture, mask = fill(picture, size), fill(mask, size)
@@ -252,13 +249,12 @@ def fill(picture: Image.Image, size: Size) -> Image.Image:
     return ImageOps.fit(picture, (size.width, size.height), Resampling.LANCZOS)
 
 
-def part_ratio(mask: Image.Image, padding: int) -> Ratio:
-    """About the ratio of the box around the mask with so many pixels more."""
+def padded_size(mask: Image.Image, padding: int) -> tuple[int, int]:
+    """The (width, height) of the box around the mask with so many pixels more."""
     left, top, right, bottom = mask.getbbox() or (0, 0, mask.width, mask.height)
     width = min(right + padding, mask.width) - max(left - padding, 0)
     height = min(bottom + padding, mask.height) - max(top - padding, 0)
-    ratio = min(max(Fraction(width, height), 1 / WIDEST), WIDEST).limit_denominator(FINEST)
-    return Ratio(across=ratio.numerator, down=ratio.denominator)
+    return width, height
 
 
 def crop_region(mask: Image.Image, size: Size, padding: int) -> Box:

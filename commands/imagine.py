@@ -24,6 +24,7 @@ from commands.syntax.spec import Option, form_command
 from engine.messages import (
     ADAPTER_WEIGHT,
     COUNT,
+    DETAIL_STRENGTH,
     HIRES,
     REFINER,
     SEED,
@@ -74,7 +75,7 @@ async def imagine(
         str, Option("Paint faces, or what you name, again and larger: face", otherwise="nothing")
     ] = "",
     detail_strength: Annotated[
-        float, Option("How much of those details changes", *STRENGTH)
+        float, Option("How much of those details changes", *DETAIL_STRENGTH)
     ] = Finish.detail_strength,
     image: Annotated[
         PictureReference | None,

@@ -103,6 +103,7 @@ from engine.messages.process import (
 from engine.messages.shards import remove_shards, shard_path, shards_folder, sweep_shards, write_shard
 from engine.messages.sources import (
     BLENDED,
+    DETAIL_STRENGTH,
     ENLARGEMENTS,
     EXTENSION,
     FACE,
@@ -192,6 +193,7 @@ __all__ = [
     "COUNT",
     "CROPS",
     "CYCLES",
+    "DETAIL_STRENGTH",
     "DROPOUT",
     "EMA",
     "ENLARGEMENTS",

@@ -8,6 +8,8 @@ from engine.messages.dataset import CAPTION_CHARACTERS
 from engine.messages.files import Sha256
 
 STRENGTH = (0.0, 1.0)
+LEAST_STRENGTH = 0.01  # that is painted on with: less would need more steps than anybody may ask for
+DETAIL_STRENGTH = (0.05, 1.0)
 EXTENSION = (0, 1536)  # pixels on each side
 ENLARGEMENTS = (2, 4)
 LARGEST_ENLARGED = 4096  # pixels of a side of the largest square that a picture is enlarged to
@@ -151,7 +153,7 @@ class Finish:
 
     def __post_init__(self) -> None:
         check_text("--detail", self.detail, 200)
-        check_number("--detail-strength", self.detail_strength, *STRENGTH)
+        check_number("--detail-strength", self.detail_strength, *DETAIL_STRENGTH)
         check_number("--refine", self.refine, *STRENGTH)
         if self.enlarge not in (1, *ENLARGEMENTS):
             raise InvalidRequest(f"A picture can be enlarged 2 or 4 times, not {self.enlarge} times.")
@@ -161,8 +163,9 @@ def steps_at_strength(steps: int, strength: float) -> tuple[int, int]:
     """How many steps to ask for, so that at least one is done of a picture that is painted on from at this
     strength above 0, and how many are done then.
     """
+    strength = max(strength, LEAST_STRENGTH)
     steps = max(steps, math.ceil(1 / strength))
-    return steps, int(steps * strength)
+    return steps, max(1, int(steps * strength))
 
 
 def check_enlarged(width: int, height: int, factor: int) -> None:

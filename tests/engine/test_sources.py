@@ -21,6 +21,7 @@ from engine.messages import (
     FileStore,
     Finish,
     Ingredient,
+    InvalidRequest,
     Margins,
     Paint,
     Painted,
@@ -30,6 +31,7 @@ from engine.messages import (
     Sha256,
     Size,
     Source,
+    steps_at_strength,
     stored_path,
 )
 from engine.sdxl.model import Model
@@ -319,6 +321,12 @@ def test_a_unet_that_sees_the_rest_paints_parts_as_its_pipeline_does(model: Mode
     assert failure(studio, request(size=SMALL)) == (
         "This model paints parts of pictures alone. Use /edit or /extend."
     )
+
+
+def test_a_strength_that_changes_nothing_is_refused_and_a_tiny_one_ends() -> None:
+    with pytest.raises(InvalidRequest, match=r"--detail-strength must be from 0.05 to 1, not 0"):
+        Finish(detail="face", detail_strength=0.0)
+    assert steps_at_strength(20, 0.0) == steps_at_strength(20, 1e-300) == (100, 1)
 
 
 def extended(file: Sha256, margins: Margins) -> Source:

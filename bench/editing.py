@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.Image import Resampling
 
+from bench.measuring import result_of
 from commands.edit import EDIT_GUIDANCE, EDIT_STRENGTH, PADDING, WORDS_GROW
 from commands.extend import Way, margins
 from commands.syntax.places import read_places
@@ -62,7 +63,7 @@ def words() -> str:
             steps = find_words(
                 model, encoder, Image.fromarray(picture), latents, plain(scene), f"the {thing.shape}"
             )
-            mask = np.asarray(_last(steps)) >= 128
+            mask = np.asarray(result_of(steps)) >= 128
             overlaps[thing.shape].append(float((mask & ideal).sum() / (mask | ideal).sum()))
     every = [overlap for shape in overlaps.values() for overlap in shape]
     rows = [f"| {shape} | {np.median(found):.2f} |" for shape, found in sorted(overlaps.items())]
@@ -217,13 +218,3 @@ def _put(store: FileStore, picture: Pixels) -> Sha256:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")
     return store.put_bytes(file.getvalue())
-
-
-def _last(steps: Any) -> Image.Image:
-    """What a generator returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Image.Image = end.value
-            return result

@@ -23,7 +23,7 @@ from PIL.Image import Resampling
 
 import engine.finish
 from bench.demo_model import unseen_scenes
-from bench.measuring import table
+from bench.measuring import result_of, table
 from bench.small_cards import resident
 from engine.demo.captions import plain
 from engine.demo.judge import Verdict, judge
@@ -60,13 +60,7 @@ def quality() -> str:
 
 def finish(upscaler: Upscaler, picture: Image.Image, factor: int) -> Image.Image:
     """The enlarged picture, all its steps taken."""
-    steps = upscaler.enlarge(picture, factor)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            enlarged: Image.Image = end.value
-            return enlarged
+    return result_of(upscaler.enlarge(picture, factor))
 
 
 def memory() -> str:

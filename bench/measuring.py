@@ -4,12 +4,25 @@ import datetime
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
 
 import diffusers
 import peft
 import torch
 import transformers
+
+Result = TypeVar("Result")
+
+
+def result_of(steps: Generator[object, None, Result]) -> Result:
+    """What a generator of steps returns, once all are taken."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 def where() -> str:

@@ -169,7 +169,8 @@ class Finisher:
             boxes = self._faces.find(picture)
         else:
             try:
-                mask = yield from self._find(picture, painting.request.prompt, finish.detail)
+                words = self._sources.find(picture, painting.request.prompt, finish.detail)
+                mask = yield from _without_parts(words)
             except NotInCaption:
                 painting.details = 0
                 return picture
@@ -192,29 +193,9 @@ class Finisher:
             picture = area.set_in(picture, part.finished_image)
         return picture
 
-    def _find(
-        self, picture: Image.Image, caption: str, words: str
-    ) -> Generator[Sequence[Painting], None, Image.Image]:
-        """The mask of what the words name in a picture that shows this."""
-        steps = self._sources.find(picture, caption, words)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                mask: Image.Image = end.value
-                return mask
-            yield ()
-
     def _enlarge(self, picture: Image.Image, factor: int) -> Finishing:
         check_enlarged(*picture.size, factor)
-        steps: Generator[None, None, Image.Image] = self._network().enlarge(picture, factor)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                enlarged: Image.Image = end.value
-                return enlarged
-            yield ()
+        return _without_parts(self._network().enlarge(picture, factor))
 
     def _paint_larger(self, painting: Painting, picture: Image.Image) -> Finishing:
         """Enlarge the picture, and paint on from it at the larger size."""
@@ -278,3 +259,14 @@ class Finisher:
             (seed + number) % (SEED[1] + 1) for seed in (painting.seed, painting.variation_seed)
         )
         return Painting(request, seed, variation_seed, size, self._model, canvas)
+
+
+def _without_parts(steps: Generator[None, None, Image.Image]) -> Finishing:
+    """These steps as those of a finish, which leave no paintings to wait for."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            picture: Image.Image = end.value
+            return picture
+        yield ()

@@ -132,11 +132,21 @@ class Studio:
                 yield from self._background.accept(request)
 
     def _accept_picture(self, request: Paint) -> Iterator[Event]:
+        """Start a job of pictures, or fail it: an error in one request never ends the engine."""
         try:
-            size = self._finisher.resolve_size(request)
+            self._begin_pictures(request)
         except InvalidRequest as refusal:
             yield Failed(job=request.job, reason=str(refusal), expected=True)
-            return
+        except torch.AcceleratorError:
+            raise
+        except Exception:
+            log.exception("Job %s could not be started", request.job)
+            reason = f"Something went wrong in the engine with job {request.job}. The log has the error."
+            yield Failed(job=request.job, reason=reason, expected=False)
+
+    def _begin_pictures(self, request: Paint) -> None:
+        """Plan the paintings of a request. Raises InvalidRequest."""
+        size = self._finisher.resolve_size(request)
         if request.variants:
             requests = variant_requests(
                 request, paintable_variants(request, refiner=self._model.refiner is not None)

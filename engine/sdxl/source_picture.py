@@ -32,6 +32,7 @@ from engine.sdxl.sizes import part_size, resolve_size
 from engine.sdxl.word_masks import find_words
 
 CACHE = 4  # encoded pictures: those of one job, and of the next that edits the same
+UNDER_WAY = 64  # preparations: that of a job that was cancelled is given up in the end
 GREY = 127.5  # in the middle of the VAE's range
 GONE = "The picture that it starts from was deleted meanwhile."
 Box = tuple[int, int, int, int]
@@ -59,10 +60,10 @@ class Posterior:
 class StartingPicture:
     """A picture to start from, ready to be noised.
 
-    size: at which it is painted. latents: of the part that is painted. picture: the whole, to set it into,
-    where there is a mask. Then
-    `mask` (1, 1, h, w) is 1 where the latents are painted anew, `remainder` are the latents of the picture
-    with grey in their place, `paste` is the grey mask of the whole picture, and `box` the part to paint.
+    size: at which it is painted. latents: of the part that is painted. picture: the whole, to set it into.
+    Where there is a mask, `mask` (1, 1, h, w) is 1 where the latents are painted anew, `remainder` are the
+    latents of the picture with grey in their place, `paste` is the grey mask of the whole picture, and `box`
+    the part to paint.
     """
 
     size: Size
@@ -112,7 +113,7 @@ class SourcePictures:
         self._encoder = encoder
         self._describe = describe
         self._cache: LRUCache[Hashable, StartingPicture] = LRUCache(CACHE)
-        self._work: dict[Hashable, Preparation] = {}
+        self._work: LRUCache[Hashable, Preparation] = LRUCache(UNDER_WAY)
 
     def step(self, request: Paint) -> StartingPicture | None:
         """Take the next step towards what the request starts from. Returns it once it is ready.

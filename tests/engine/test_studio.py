@@ -26,6 +26,7 @@ from engine.messages import (
     Failed,
     Idle,
     JobId,
+    Paint,
     Painted,
     Progress,
     Ratio,
@@ -440,3 +441,22 @@ def test_the_engine_time_of_a_shared_step_is_split_between_the_jobs(studio: Stud
 
     seconds = {event.job: event.seconds for event in together if isinstance(event, Painted)}
     assert 0.4 < seconds[JobId("a")] / seconds[JobId("b")] < 2.5
+
+
+def test_a_request_that_cannot_be_planned_fails_alone(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = studio._finisher.count_steps
+
+    def divide_by_zero(recipe: Paint, width: int, height: int) -> int:
+        steps: int = plan(recipe, width, height) // (recipe.job != "odd")
+        return steps
+
+    monkeypatch.setattr(studio._finisher, "count_steps", divide_by_zero)
+    size = Size(width=64, height=64)
+
+    events = work(studio, {0: [request("odd", steps=1, size=size), request("even", steps=1, size=size)]})
+
+    [failed] = [event for event in events if isinstance(event, Failed)]
+    assert (failed.job, failed.expected) == ("odd", False)
+    assert list(pictures(events)) == ["even"]

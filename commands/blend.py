@@ -6,7 +6,7 @@ from commands.answers import CreateJob
 from commands.context import Context
 from commands.edit import name_loras
 from commands.imagine import check_strength, random_seed
-from commands.shared_options import Guidance, SamplerName, Shape, Steps, Unwanted
+from commands.shared_options import Guidance, PictureCount, SamplerName, Seed, Shape, Steps, Unwanted
 from commands.source_pictures import resolve_picture
 from commands.syntax.lora_syntax import Mention, read_mentions
 from commands.syntax.parser import shorten
@@ -17,8 +17,6 @@ from commands.syntax.spec import Option, form_command
 from engine.messages import (
     ADAPTER_WEIGHT,
     BLENDED,
-    COUNT,
-    SEED,
     STRENGTH,
     Ingredient,
     InvalidRequest,
@@ -69,10 +67,10 @@ async def blend(
     ] = (),
     steps: Steps = Paint.steps,
     cfg: Guidance = Paint.guidance_scale,
-    seed: Annotated[int | None, Option("The same seed paints the same", *SEED, otherwise="random")] = None,
+    seed: Seed = None,
     size: Shape | None = None,
     sampler: SamplerName = Paint.sampler,
-    count: Annotated[int, Option("Number of pictures", *COUNT, aliases=("n",))] = Paint.count,
+    count: PictureCount = Paint.count,
 ) -> CreateJob:
     """Blend two to five pictures into a new one."""
     references = [each for each in (image, image_2, image_3, image_4, image_5) if each is not None]

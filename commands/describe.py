@@ -1,13 +1,11 @@
 """/describe: words for a picture, which paint one like it."""
 
-from typing import Annotated
-
 from commands.answers import RunTask, Text
 from commands.context import ChatContext
+from commands.shared_options import PictureOption
 from commands.source_pictures import resolve_picture
-from commands.syntax.picture_reference import PictureReference, read_picture_reference
 from commands.syntax.quotes import quote
-from commands.syntax.spec import Option, form_command
+from commands.syntax.spec import form_command
 from engine.messages import Described, DescribePicture, InvalidRequest
 
 NOTHING = "The captioner has no words for that picture."
@@ -16,10 +14,7 @@ NOTHING = "The captioner has no words for that picture."
 @form_command("Describe it")
 async def describe(
     context: ChatContext,
-    image: Annotated[
-        PictureReference | None,
-        Option("The picture, such as k3f9qa:2", kind="image", read=read_picture_reference, main=True),
-    ] = None,
+    image: PictureOption = None,
 ) -> RunTask:
     """Get words for a picture, to paint one like it."""
     if image is None:

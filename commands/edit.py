@@ -6,20 +6,27 @@ from typing import Annotated
 from commands.answers import CreateJob, Form
 from commands.context import Context
 from commands.imagine import check_strength, random_seed
-from commands.shared_options import Guidance, SamplerName, Steps, Unwanted
+from commands.shared_options import (
+    NO_PICTURE,
+    Guidance,
+    PictureCount,
+    PictureLoras,
+    PictureOption,
+    SamplerName,
+    Seed,
+    Steps,
+    Unwanted,
+)
 from commands.source_pictures import SourcePicture, resolve_picture
-from commands.syntax.lora_syntax import Mention, add_phrases, extract_tags, read_mentions, resolve
+from commands.syntax.lora_syntax import Mention, add_phrases, extract_tags, resolve
 from commands.syntax.picture_reference import PictureReference, read_picture_reference
 from commands.syntax.places import Places, read_places
 from commands.syntax.samplers import check_steps
 from commands.syntax.sizes import SQUARE
 from commands.syntax.spec import Option, form_command
 from engine.messages import (
-    ADAPTER_WEIGHT,
-    COUNT,
     FEATHER,
     GROW,
-    SEED,
     STRENGTH,
     AdapterUse,
     Finish,
@@ -38,7 +45,6 @@ SIDE_UNKNOWN = 512  # pixels of the shorter side of a picture of which it is not
 EDIT_STRENGTH = 0.8  # the rest of the noise keeps the colours around the place, with which it is filled
 EDIT_GUIDANCE = 3.0  # low, so that what is painted fits its surroundings (docs/measurements.md)
 
-NO_PICTURE = "Which picture? Send one, or name a job's, such as --image k3f9qa:2."
 NO_PLACE = (
     "Where? Say --place top left, left half or A1-B2, --where and what is there, or send a mask in which "
     "white is what is painted anew."
@@ -49,10 +55,7 @@ NO_PLACE = (
 async def edit(
     context: Context,
     prompt: Annotated[str, Option("What should be there", long=True)],
-    image: Annotated[
-        PictureReference | None,
-        Option("The picture, such as k3f9qa:2", kind="image", read=read_picture_reference, main=True),
-    ] = None,
+    image: PictureOption = None,
     place: Annotated[
         Places | None,
         Option("Where: top left, left half, middle, cells A1-C3", read=read_places, main=True),
@@ -68,15 +71,12 @@ async def edit(
     feather: Annotated[float, Option("Soften its edge, as a share of the picture", *FEATHER)] = 0.02,
     strength: Annotated[float, Option("How much of what was there changes", *STRENGTH)] = EDIT_STRENGTH,
     no: Unwanted | None = None,
-    lora: Annotated[
-        tuple[Mention, ...],
-        Option("LoRAs, or those of the picture", *ADAPTER_WEIGHT, kind="loras", read=read_mentions),
-    ] = (),
+    lora: PictureLoras = (),
     steps: Steps | None = None,
     cfg: Guidance = EDIT_GUIDANCE,
-    seed: Annotated[int | None, Option("The same seed paints the same", *SEED, otherwise="random")] = None,
+    seed: Seed = None,
     sampler: SamplerName | None = None,
-    count: Annotated[int, Option("Number of pictures", *COUNT, aliases=("n",))] = Paint.count,
+    count: PictureCount = Paint.count,
 ) -> CreateJob:
     """Paint a part of a picture anew and keep the rest as it is."""
     if image is None:

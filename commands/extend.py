@@ -8,17 +8,22 @@ from commands.answers import CreateJob, Form
 from commands.context import Context
 from commands.edit import EDIT_GUIDANCE, EDIT_STRENGTH, name_loras, recipe_of
 from commands.imagine import check_strength, random_seed
-from commands.shared_options import Guidance, Steps, Unwanted
+from commands.shared_options import (
+    NO_PICTURE,
+    Guidance,
+    PictureCount,
+    PictureLoras,
+    PictureOption,
+    Seed,
+    Steps,
+    Unwanted,
+)
 from commands.source_pictures import SourcePicture, resolve_picture
-from commands.syntax.lora_syntax import Mention, read_mentions
-from commands.syntax.picture_reference import PictureReference, read_picture_reference
+from commands.syntax.picture_reference import PictureReference
 from commands.syntax.sizes import SQUARE
 from commands.syntax.spec import Option, form_command
 from engine.messages import (
-    ADAPTER_WEIGHT,
-    COUNT,
     EXTENSION,
-    SEED,
     SIDE,
     STRENGTH,
     InvalidRequest,
@@ -29,7 +34,6 @@ from engine.messages import (
 
 SHARE = (0.1, 1.0)
 HALF = 0.5
-NO_PICTURE = "Which picture? Send one, or name a job's, such as --image k3f9qa:2."
 
 
 class Way(StrEnum):
@@ -68,24 +72,18 @@ async def extend(
         str, Option("What to paint there", long=True, otherwise="the picture's own words")
     ] = "",
     *,
-    image: Annotated[
-        PictureReference | None,
-        Option("The picture, such as k3f9qa:2", kind="image", read=read_picture_reference, main=True),
-    ] = None,
+    image: PictureOption = None,
     to: Annotated[
         Way, Option("Which way", among=lambda: {str(way): text for way, text in ABOUT.items()}, main=True)
     ] = Way.LEFT,
     by: Annotated[float, Option("How far, as a share of its side", *SHARE)] = HALF,
     strength: Annotated[float, Option("How freely to paint", *STRENGTH)] = EDIT_STRENGTH,
     no: Unwanted | None = None,
-    lora: Annotated[
-        tuple[Mention, ...],
-        Option("LoRAs, or those of the picture", *ADAPTER_WEIGHT, kind="loras", read=read_mentions),
-    ] = (),
+    lora: PictureLoras = (),
     steps: Steps | None = None,
     cfg: Guidance = EDIT_GUIDANCE,
-    seed: Annotated[int | None, Option("The same seed paints the same", *SEED, otherwise="random")] = None,
-    count: Annotated[int, Option("Number of pictures", *COUNT, aliases=("n",))] = Paint.count,
+    seed: Seed = None,
+    count: PictureCount = Paint.count,
 ) -> CreateJob:
     """Extend a picture beyond its edges."""
     if image is None:

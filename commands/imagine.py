@@ -7,7 +7,7 @@ from typing import Annotated
 from commands.answers import CreateJob, Form
 from commands.context import Context
 from commands.pasted_recipe import NO_RECIPE, PastedRecipe, find_loras, omissions_text, read_recipe
-from commands.shared_options import Guidance, SamplerName, Shape, Steps, Unwanted
+from commands.shared_options import Guidance, PictureCount, SamplerName, Shape, Steps, Unwanted
 from commands.source_pictures import SourcePicture, resolve_picture
 from commands.syntax.lora_syntax import (
     Mention,
@@ -23,7 +23,6 @@ from commands.syntax.sizes import SQUARE
 from commands.syntax.spec import Option, form_command
 from engine.messages import (
     ADAPTER_WEIGHT,
-    COUNT,
     DETAIL_STRENGTH,
     HIRES,
     REFINER,
@@ -65,7 +64,7 @@ async def imagine(
     ] = None,
     size: Shape | None = None,
     sampler: SamplerName = Paint.sampler,
-    count: Annotated[int, Option("Number of pictures", *COUNT, aliases=("n",))] = Paint.count,
+    count: PictureCount = Paint.count,
     refiner: Annotated[float, Option("Share of the steps left to the refiner", *REFINER)] = Paint.refiner,
     variation: Annotated[float, Option("How far to vary the seed's picture", *VARIATION)] = Paint.variation,
     variation_seed: Annotated[int | None, Option("Seed of the variation", *SEED, otherwise="random")] = None,

@@ -2,10 +2,12 @@
 
 from typing import Annotated
 
+from commands.syntax.lora_syntax import Mention, read_mentions
+from commands.syntax.picture_reference import PictureReference, read_picture_reference
 from commands.syntax.samplers import read_sampler
 from commands.syntax.sizes import read_size
 from commands.syntax.spec import Option
-from engine.messages import GUIDANCE, SIDE, STEPS, Ratio, Sampler, Size
+from engine.messages import ADAPTER_WEIGHT, COUNT, GUIDANCE, SEED, SIDE, STEPS, Ratio, Sampler, Size
 
 Steps = Annotated[int, Option("Denoising steps", *STEPS)]
 Guidance = Annotated[float, Option("Guidance scale", *GUIDANCE)]
@@ -30,3 +32,15 @@ SamplerName = Annotated[
         read=read_sampler,
     ),
 ]
+PictureOption = Annotated[
+    PictureReference | None,
+    Option("The picture, such as k3f9qa:2", kind="image", read=read_picture_reference, main=True),
+]
+PictureLoras = Annotated[
+    tuple[Mention, ...],
+    Option("LoRAs, or those of the picture", *ADAPTER_WEIGHT, kind="loras", read=read_mentions),
+]
+Seed = Annotated[int | None, Option("The same seed paints the same", *SEED, otherwise="random")]
+PictureCount = Annotated[int, Option("Number of pictures", *COUNT, aliases=("n",))]
+
+NO_PICTURE = "Which picture? Send one, or name a job's, such as --image k3f9qa:2."

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from commands.answers import CreateJob
 from commands.context import ChatContext, Context
-from commands.edit import NO_PICTURE, recipe_of
+from commands.edit import recipe_of
 from commands.loras_in_use import check_adapters
+from commands.shared_options import NO_PICTURE, PictureOption
 from commands.source_pictures import SourcePicture, resolve_picture
-from commands.syntax.picture_reference import PictureReference, read_picture_reference
 from commands.syntax.sizes import SQUARE
 from commands.syntax.spec import Option, form_command
 from engine.messages import STRENGTH, Finish, InvalidRequest, JobId, check_enlarged, picture_seeds
@@ -26,10 +26,7 @@ class Times(StrEnum):
 async def upscale(
     context: Context,
     times: Annotated[Times, Option("How many times as wide and high", main=True)] = Times.TWICE,
-    image: Annotated[
-        PictureReference | None,
-        Option("The picture, such as k3f9qa:2", kind="image", read=read_picture_reference, main=True),
-    ] = None,
+    image: PictureOption = None,
     refine: Annotated[float, Option("Paint over it by its recipe, best at 0.1 to 0.3", *STRENGTH)] = 0.0,
 ) -> CreateJob:
     """Enlarge a picture two or four times."""

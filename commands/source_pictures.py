@@ -71,7 +71,7 @@ class SourcePicture:
 async def resolve_picture(context: Context, reference: PictureReference) -> SourcePicture:
     """The picture, if the person may use it here. Raises InvalidRequest."""
     if reference.sha256 is not None:
-        width, height = reference.size or await _sent_size(context, reference.sha256)
+        width, height = reference.size or await _find_sent_size(context, reference.sha256)
         _check_size(width, height)
         return SourcePicture(sha256=reference.sha256, width=width, height=height)
     if not isinstance(context, ChatContext):
@@ -182,7 +182,7 @@ async def _find_job(context: ChatContext, reference: PictureReference) -> JobVie
     return view
 
 
-async def _sent_size(context: Context, sha256: Sha256) -> tuple[int, int]:
+async def _find_sent_size(context: Context, sha256: Sha256) -> tuple[int, int]:
     """The size of a picture that was sent lately; (0, 0) of any other."""
     return await uploads.size_of(context.session, sha256) if isinstance(context, ChatContext) else (0, 0)
 

@@ -1,14 +1,26 @@
-"""Random job ids of six letters and digits."""
+"""Job ids of six letters and digits."""
 
 import secrets
 
 from engine.messages import JobId
 
-LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o or u to mistake
-LENGTH = 6
+DIGITS = "0123456789"
+LETTERS = "abcdefghjkmnpqrstvwxyz"  # as in Crockford's base 32: no i, l, o or u to mistake
+ALPHABETS = (LETTERS, DIGITS, *4 * [DIGITS + LETTERS])  # the symbols at each place
 
 
 def new_job_id() -> JobId:
-    """Six random letters and digits, such as k3f9qa."""
-    bits = secrets.randbits(5 * LENGTH)
-    return JobId("".join(LETTERS[bits >> 5 * place & 31] for place in range(LENGTH)))
+    """A random id, such as k3f9qa."""
+    return job_id_of(secrets.randbits(64))
+
+
+def job_id_of(number: int) -> JobId:
+    """The id that this number, 0 or more, gives.
+
+    It begins with a letter and a digit, so that it can be read neither as a word nor as a number or a size.
+    """
+    symbols = []
+    for alphabet in ALPHABETS:
+        number, place = divmod(number, len(alphabet))
+        symbols.append(alphabet[place])
+    return JobId("".join(symbols))

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pytest
 
@@ -22,7 +23,7 @@ from engine.messages import (
     TrainingPrecision,
     TrainingSettings,
 )
-from storage.ids import LETTERS, new_job_id
+from storage.ids import new_job_id
 from storage.requests import from_json, to_json
 
 JOB = JobId("k3f9qa")
@@ -150,9 +151,8 @@ def test_what_the_engine_of_today_refuses_is_refused() -> None:
         from_json(JOB, {"prompt": "a fox", "seed": 1, "steps": 5000})
 
 
-def test_a_job_id_is_six_letters_that_cannot_be_mistaken() -> None:
+def test_a_job_id_is_six_letters_and_digits_that_cannot_be_mistaken() -> None:
     ids = {new_job_id() for _ in range(1000)}
 
-    assert len(ids) == 1000
-    assert all(len(id) == 6 and set(id) <= set(LETTERS) for id in ids)
-    assert not set("ilou") & set(LETTERS)
+    assert len(ids) >= 999  # once in 500 times, two of a thousand are the same
+    assert all(re.fullmatch(r"[a-hjkmnp-tv-z][0-9][0-9a-hjkmnp-tv-z]{4}", id) for id in ids)

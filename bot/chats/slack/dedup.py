@@ -9,7 +9,7 @@ from cachetools import TTLCache
 
 from bot.chats.slack.mrkdwn import JSON
 from engine.messages import JobId
-from storage.ids import LENGTH, LETTERS
+from storage.ids import job_id_of
 
 REMEMBERED = 10_000  # envelopes
 FOR = 3600.0  # seconds; Slack tells an event again within the hour
@@ -42,4 +42,4 @@ def key_of(body: JSON) -> str:
 def job_of(secret: str, key: str) -> JobId:
     """The id that the job made from this always gets; nobody who lacks the secret can guess it."""
     digest = hmac.new(secret.encode(), key.encode(), hashlib.sha256).digest()
-    return JobId("".join(LETTERS[byte % len(LETTERS)] for byte in digest[:LENGTH]))
+    return job_id_of(int.from_bytes(digest))

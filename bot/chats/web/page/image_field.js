@@ -19,7 +19,7 @@ export function imageField(/** @type {Parameter} */ { name, label, help }, /** @
   const input = el("input", { id, name, placeholder: "A job's picture, such as k3f9qa:2", "aria-describedby": `${id}-help` });
   const { field, send } = pictureRow({ label, help, id, input, rest: [input] });
   put(input, value);
-  return { field, add: (/** @type {File[]} */ files) => send(files[0]) };
+  return { field, add: (/** @type {File[]} */ files) => send(files[0], files[0].name) };
 }
 
 /** A field for the mask of a form's picture: drawn over it, or sent. `draw` opens the brush.
@@ -41,7 +41,7 @@ export function maskField({ name, label, help }, id, value, form) {
       const drawn = await drawOver({ address, marks: drawnOver === image.value ? marks : null, words: words.value, label: form.wanted, submit: form.submit });
       words.value = drawn.words;
       [marks, drawnOver] = [drawn.marks, image.value];
-      if (drawn.share > 0) await send(await maskFile(marks), "Drawn");
+      if (drawn.share > 0) await send(maskFile(marks), "Drawn");
       else put(input, "");
       if (drawn.send && input.value) form.send();
     } catch (error) {
@@ -97,13 +97,14 @@ function pictureRow({ label, help, id, input, rest, replaced = () => "" }) {
     send(file, file.name);
   }
 
-  /** Send it; `done` is what is shown then. */
-  async function send(/** @type {File} */ file, done = file.name) {
+  /** Send a file that is there or still being made; `done` is what is shown then. */
+  async function send(/** @type {File|Promise<File>} */ made, /** @type {string} */ done) {
     put(input, "");
     const mine = turn;
     input.dataset.waiting = "true";
     showStatus("Sending…");
     try {
+      const file = await made;
       checkKind(file);
       const answer = await upload(kind.address(file), file, (share) => mine === turn && showStatus(`Sending… ${Math.round(100 * share)}%`));
       if (mine !== turn) return;
